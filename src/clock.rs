@@ -1,0 +1,482 @@
+//! Time, in one place: the system's, or one that a test turns by hand.
+//!
+//! No other module reads the time or sleeps. A [`Clock`] says what time it is (arrival times,
+//! retention, iterator ages), how much has passed (timeouts), and how a thread waits for it.
+//!
+//! # What could break this
+//!
+//! - The wall clock steps back: arrival times of a shard never decrease all the same (the shard
+//!   keeps the latest), and timeouts follow [`Clock::monotonic`], which never steps back.
+//! - A wake-up is lost between looking and sleeping: a [`Parker`] remembers one, so that the next
+//!   sleep returns at once.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::sync::{Arc, AtomicU64, Condvar, LazyLock, Mutex, Ordering};
+
+/// A point in time: milliseconds since the Unix epoch, UTC, the precision of Kinesis.
+///
+/// ```
+/// use brooklet::Timestamp;
+///
+/// let t = Timestamp::from_millis(1_357_034_400_000);
+/// assert_eq!(t.to_string(), "2013-01-01T10:00:00.000Z");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The point in time so many milliseconds after the Unix epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch.
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// Later by `duration` (whole milliseconds of it), or the last representable time.
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(whole_millis(duration)))
+    }
+
+    /// Earlier by `duration` (whole milliseconds of it), or the epoch.
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(whole_millis(duration)))
+    }
+
+    /// The time from `earlier` to here; zero if `earlier` is the later one.
+    pub const fn duration_since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// Times before the Unix epoch become the epoch.
+    fn from(time: SystemTime) -> Self {
+        Self(
+            time.duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, whole_millis),
+        )
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    /// Times that the system cannot hold become the last one it can, to within a factor of two.
+    fn from(timestamp: Timestamp) -> Self {
+        let mut since_epoch = Duration::from_millis(timestamp.0);
+        loop {
+            match Self::UNIX_EPOCH.checked_add(since_epoch) {
+                Some(time) => return time,
+                None => since_epoch /= 2,
+            }
+        }
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        self.saturating_add(duration)
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        self.saturating_sub(duration)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (secs, millis) = (self.0 / 1000, self.0 % 1000);
+        let (year, month, day) = civil_date(secs / 86_400);
+        let (hour, minute, second) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
+        )
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What tells a stream the time, see the [module](self).
+///
+/// Implementations are called with no lock of the crate held. One that panics fails the call that
+/// asked for the time and harms no stream.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The time of day. It may step back; streams cope.
+    fn now(&self) -> Timestamp;
+
+    /// Time passed since some fixed point. It never steps back. Timeouts are measured by it.
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.now().as_millis())
+    }
+
+    /// Lets the calling thread sleep until `parker` is unparked or [`Clock::monotonic`] has reached
+    /// `deadline`. It may return early: callers look again.
+    fn park(&self, parker: &Parker, deadline: Duration) {
+        parker.park_timeout(deadline.saturating_sub(self.monotonic()));
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        (**self).monotonic()
+    }
+
+    fn park(&self, parker: &Parker, deadline: Duration) {
+        (**self).park(parker, deadline);
+    }
+}
+
+/// The clock of the operating system; the default of every stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[inline]
+    fn now(&self) -> Timestamp {
+        SystemTime::now().into()
+    }
+
+    fn monotonic(&self) -> Duration {
+        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        ORIGIN.elapsed()
+    }
+}
+
+/// A clock that stands still until it is turned, for tests without any sleep. Clones are the same
+/// clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use brooklet::{Clock, ManualClock, Timestamp};
+///
+/// let clock = ManualClock::new(Timestamp::from_millis(1_000));
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now(), Timestamp::from_millis(61_000));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock {
+    shared: Arc<Manual>,
+}
+
+#[derive(Debug)]
+struct Manual {
+    /// Milliseconds since the epoch; written under the lock, read without it.
+    now_ms: AtomicU64,
+    turned: Mutex<Turned>,
+}
+
+#[derive(Debug, Default)]
+struct Turned {
+    /// What `advance` has added up to; `set` leaves it alone unless it turns the clock on.
+    monotonic: Duration,
+    /// Fractions of a millisecond that `now_ms` does not show yet.
+    fraction: Duration,
+    sleepers: Vec<Sleeper>,
+    sleeper_id: u64,
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    id: u64,
+    deadline: Duration,
+    parker: Parker,
+}
+
+impl ManualClock {
+    /// A clock that shows `start` until it is turned.
+    pub fn new(start: impl Into<Timestamp>) -> Self {
+        let now_ms = AtomicU64::new(start.into().as_millis());
+        Self {
+            shared: Arc::new(Manual {
+                now_ms,
+                turned: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Turns the clock on by `duration` and wakes the threads whose waiting time is over, those
+    /// with the earliest deadline first.
+    pub fn advance(&self, duration: Duration) {
+        let mut turned = self.shared.turned.lock();
+        turned.monotonic = turned.monotonic.saturating_add(duration);
+        let on = turned.fraction.saturating_add(duration);
+        turned.fraction = Duration::from_nanos(u64::from(on.subsec_nanos() % 1_000_000));
+        let now_ms = self.shared.now_ms.load(Ordering::Relaxed);
+        self.shared
+            .now_ms
+            .store(now_ms.saturating_add(whole_millis(on)), Ordering::Release);
+        let due = turned.take_due();
+        drop(turned);
+        for sleeper in due {
+            sleeper.parker.unpark();
+        }
+    }
+
+    /// Sets the time of day, forwards or back. Only a step forwards counts as time passed.
+    pub fn set(&self, time: impl Into<Timestamp>) {
+        let time = time.into();
+        let now = self.now();
+        if time > now {
+            self.advance(time.duration_since(now));
+        } else {
+            let _turned = self.shared.turned.lock();
+            self.shared
+                .now_ms
+                .store(time.as_millis(), Ordering::Release);
+        }
+    }
+
+    /// Threads that wait for this clock now; a test turns the clock once it sees them wait.
+    pub fn sleeper_count(&self) -> usize {
+        self.shared.turned.lock().sleepers.len()
+    }
+}
+
+impl Default for ManualClock {
+    /// Starts at 2020-01-01T00:00:00Z.
+    fn default() -> Self {
+        Self::new(Timestamp::from_millis(1_577_836_800_000))
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.shared.now_ms.load(Ordering::Acquire))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.shared.turned.lock().monotonic
+    }
+
+    fn park(&self, parker: &Parker, deadline: Duration) {
+        let id = {
+            let mut turned = self.shared.turned.lock();
+            if turned.monotonic >= deadline {
+                return;
+            }
+            turned.sleeper_id += 1;
+            let id = turned.sleeper_id;
+            turned.sleepers.push(Sleeper {
+                id,
+                deadline,
+                parker: parker.clone(),
+            });
+            id
+        };
+        parker.park();
+        self.shared
+            .turned
+            .lock()
+            .sleepers
+            .retain(|sleeper| sleeper.id != id);
+    }
+}
+
+impl Turned {
+    /// Takes out the sleepers whose deadline has come, the earliest first.
+    fn take_due(&mut self) -> Vec<Sleeper> {
+        let now = self.monotonic;
+        let sleepers = std::mem::take(&mut self.sleepers);
+        let (mut due, waiting): (Vec<_>, _) = sleepers
+            .into_iter()
+            .partition(|sleeper| sleeper.deadline <= now);
+        self.sleepers = waiting;
+        due.sort_by_key(|sleeper| (sleeper.deadline, sleeper.id));
+        due
+    }
+}
+
+/// Lets one thread sleep until another wakes it. Clones are the same parker.
+///
+/// Threads park on this rather than on their own token of `std::thread::park`, so that a wake-up
+/// meant for the user's code is never used up here.
+#[derive(Clone, Debug, Default)]
+pub struct Parker {
+    shared: Arc<Parked>,
+}
+
+#[derive(Debug, Default)]
+struct Parked {
+    unparked: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Parker {
+    /// A parker that nobody has unparked yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sleeps until unparked; returns at once if that happened since the last sleep.
+    pub fn park(&self) {
+        let mut unparked = self.shared.unparked.lock();
+        while !*unparked {
+            self.shared.changed.wait(&mut unparked);
+        }
+        *unparked = false;
+    }
+
+    /// Like [`Parker::park`], for `timeout` of the system's time at most.
+    pub fn park_timeout(&self, timeout: Duration) {
+        let mut unparked = self.shared.unparked.lock();
+        if !*unparked && !timeout.is_zero() {
+            self.shared.changed.wait_for(&mut unparked, timeout);
+        }
+        *unparked = false;
+    }
+
+    /// Wakes the thread that sleeps here, or makes its next sleep return at once.
+    pub fn unpark(&self) {
+        self.shared.unpark();
+    }
+
+    /// A waker that unparks this.
+    pub fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.shared))
+    }
+}
+
+impl Parked {
+    fn unpark(&self) {
+        *self.unparked.lock() = true;
+        self.changed.notify_one();
+    }
+}
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.unpark();
+    }
+}
+
+/// Whole milliseconds of a duration, as many as a `u64` holds.
+pub(crate) fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Year, month and day of a day counted from the Unix epoch (proleptic Gregorian calendar).
+fn civil_date(days_since_epoch: u64) -> (u64, u64, u64) {
+    // Years are counted from 1 March here, so that the leap day is the last day of a year.
+    let days = days_since_epoch + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_reads_as_rfc_3339() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (4_107_542_399_000, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Timestamp::from_millis(millis).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_neither_panic_nor_wrap() {
+        let end = Timestamp::from_millis(u64::MAX);
+        assert_eq!(end + Duration::MAX, end);
+        assert_eq!(end - Duration::MAX, Timestamp::default());
+        assert!(SystemTime::from(end) > SystemTime::UNIX_EPOCH);
+        assert!(!end.to_string().is_empty());
+        assert_eq!(
+            Timestamp::from(SystemTime::UNIX_EPOCH - Duration::from_secs(9)).as_millis(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_manual_clock_adds_up_fractions_of_a_millisecond() {
+        let clock = ManualClock::new(Timestamp::from_millis(0));
+        for _ in 0..10 {
+            clock.advance(Duration::from_micros(250));
+        }
+        assert_eq!(clock.now().as_millis(), 2);
+        assert_eq!(clock.monotonic(), Duration::from_micros(2_500));
+    }
+
+    #[test]
+    fn setting_a_manual_clock_back_does_not_turn_back_what_has_passed() {
+        let clock = ManualClock::new(Timestamp::from_millis(5_000));
+        clock.advance(Duration::from_secs(1));
+        clock.set(Timestamp::from_millis(10));
+        assert_eq!(
+            (clock.now().as_millis(), clock.monotonic()),
+            (10, Duration::from_secs(1))
+        );
+        clock.set(Timestamp::from_millis(1_010));
+        assert_eq!(clock.monotonic(), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_parker_remembers_a_wake_up_that_came_first() {
+        let parker = Parker::new();
+        parker.waker().wake();
+        parker.park();
+    }
+
+    #[test]
+    fn a_sleeper_wakes_when_its_time_has_come_and_not_before() {
+        let clock = ManualClock::default();
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| clock.park(&Parker::new(), Duration::from_secs(10)));
+            while clock.sleeper_count() == 0 {
+                std::thread::yield_now();
+            }
+            clock.advance(Duration::from_secs(9));
+            assert_eq!(clock.sleeper_count(), 1);
+            clock.advance(Duration::from_secs(1));
+            sleeper.join().expect("it wakes");
+        });
+        assert_eq!(clock.sleeper_count(), 0);
+    }
+}

@@ -1,0 +1,303 @@
+//! Hash keys: 128-bit numbers that decide which shard takes a record, and their ranges.
+//!
+//! The space is `0` to `2^128 - 1`; the ranges of the open shards of a stream cover it without
+//! a gap (the contract, 1.4).
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use md5::{Digest, Md5};
+
+/// A point in the hash-key space, usually the MD5 of a partition key.
+///
+/// ```
+/// use brooklet::HashKey;
+///
+/// let hash_key = HashKey::of("a");
+/// assert_eq!(hash_key.to_string(), "16955237001963240173058271559858726497");
+/// assert_eq!("16955237001963240173058271559858726497".parse(), Ok(hash_key));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HashKey(u128);
+
+impl HashKey {
+    /// The lowest hash key, 0.
+    pub const MIN: Self = Self(0);
+    /// The highest hash key, `2^128 - 1`.
+    pub const MAX: Self = Self(u128::MAX);
+
+    /// The hash key with a value.
+    pub const fn new(value: u128) -> Self {
+        Self(value)
+    }
+
+    /// The hash key of a partition key: the MD5 of its UTF-8 bytes, read big-endian.
+    pub fn of(partition_key: &str) -> Self {
+        Self(u128::from_be_bytes(Md5::digest(partition_key).into()))
+    }
+
+    /// Its value.
+    pub const fn get(self) -> u128 {
+        self.0
+    }
+
+    /// The hash key above, or the highest one again.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl From<u128> for HashKey {
+    fn from(value: u128) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Display for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Text that is no hash key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseHashKeyError {
+    /// It is not a decimal number of 1 to 39 digits without leading zeros.
+    #[error("hash key is not a decimal number of 1 to 39 digits without leading zeros")]
+    NotANumber,
+    /// It is a number above `2^128 - 1`.
+    #[error("hash key is not in the range 0 to 2^128 - 1")]
+    OutOfRange,
+}
+
+impl FromStr for HashKey {
+    type Err = ParseHashKeyError;
+
+    /// Reads a decimal number, strictly: no sign, no leading zeros.
+    fn from_str(text: &str) -> Result<Self, ParseHashKeyError> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits || !(1..=39).contains(&text.len()) || (text.len() > 1 && text.starts_with('0')) {
+            return Err(ParseHashKeyError::NotANumber);
+        }
+        text.parse()
+            .map(Self)
+            .map_err(|_| ParseHashKeyError::OutOfRange)
+    }
+}
+
+/// A range of hash keys, both ends inclusive.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HashKeyRange {
+    start: HashKey,
+    end: HashKey,
+}
+
+impl HashKeyRange {
+    /// All hash keys.
+    pub const FULL: Self = Self {
+        start: HashKey::MIN,
+        end: HashKey::MAX,
+    };
+
+    /// The range from `start` to `end`, both inclusive; `None` if it would be empty.
+    pub fn new(start: HashKey, end: HashKey) -> Option<Self> {
+        (start <= end).then_some(Self { start, end })
+    }
+
+    /// The lowest hash key in it.
+    pub const fn start(self) -> HashKey {
+        self.start
+    }
+
+    /// The highest hash key in it.
+    pub const fn end(self) -> HashKey {
+        self.end
+    }
+
+    /// Whether a hash key lies in it.
+    pub fn contains(self, hash_key: HashKey) -> bool {
+        self.start <= hash_key && hash_key <= self.end
+    }
+
+    /// Cuts the space into `count` ranges of `floor(2^128 / count)` keys, in order; the last one
+    /// takes the remainder besides.
+    pub(crate) fn uniform(count: NonZeroU32) -> impl Iterator<Item = Self> {
+        let count = u128::from(count.get());
+        // 2^128 does not fit: divide 2^128 - 1, and add one where the remainder completes it.
+        let size = u128::MAX / count;
+        let size = if u128::MAX % count == count - 1 {
+            size.wrapping_add(1)
+        } else {
+            size
+        };
+        (0..count).map(move |index| {
+            let start = HashKey(index.wrapping_mul(size));
+            let last = index + 1 == count;
+            let end = if last {
+                HashKey::MAX
+            } else {
+                HashKey((index + 1) * size - 1)
+            };
+            Self { start, end }
+        })
+    }
+
+    /// Whether `upper` begins right behind this range.
+    pub(crate) fn is_adjacent_below(self, upper: Self) -> bool {
+        self.end.0.checked_add(1) == Some(upper.start.0)
+    }
+
+    /// This range and the one right behind it, as one.
+    pub(crate) fn joined(self, upper: Self) -> Option<Self> {
+        self.is_adjacent_below(upper).then_some(Self {
+            start: self.start,
+            end: upper.end,
+        })
+    }
+
+    /// The part below `key` and the rest; `None` unless `key` is at least two above the start and
+    /// below the end (the contract, 4.1).
+    pub(crate) fn split_at(self, key: HashKey) -> Option<(Self, Self)> {
+        let least = self.start.0.checked_add(2)?;
+        if key.0 < least || key.0 >= self.end.0 {
+            return None;
+        }
+        let below = HashKey(key.0 - 1);
+        Some((
+            Self {
+                start: self.start,
+                end: below,
+            },
+            Self {
+                start: key,
+                end: self.end,
+            },
+        ))
+    }
+}
+
+impl fmt::Display for HashKeyRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..={}", self.start, self.end)
+    }
+}
+
+impl fmt::Debug for HashKeyRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uniform(count: u32) -> Vec<HashKeyRange> {
+        HashKeyRange::uniform(NonZeroU32::new(count).expect("not zero")).collect()
+    }
+
+    #[test]
+    fn a_partition_key_hashes_to_its_md5_read_big_endian() {
+        for (key, hash_key) in [
+            ("a", 16955237001963240173058271559858726497),
+            ("1", 261578874264819908609102035485573088411),
+            ("partitionKey", 193318062818912349798954611745638949166),
+            ("ü", 255482112228542481294366945247899473731),
+            ("日本", 103341369634063465466164320543046703539),
+        ] {
+            assert_eq!(HashKey::of(key), HashKey(hash_key));
+        }
+    }
+
+    #[test]
+    fn uniform_ranges_end_where_those_of_the_service_do() {
+        let ends = |count| {
+            uniform(count)
+                .iter()
+                .map(|r| r.end().to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ends(2)[0], "170141183460469231731687303715884105727");
+        assert_eq!(
+            ends(3)[..2],
+            [
+                "113427455640312821154458202477256070484",
+                "226854911280625642308916404954512140969"
+            ]
+        );
+        assert_eq!(
+            ends(4)[..3],
+            [
+                "85070591730234615865843651857942052863",
+                "170141183460469231731687303715884105727",
+                "255211775190703847597530955573826158591"
+            ]
+        );
+        assert_eq!(ends(5)[3], "272225893536750770770699685945414569163");
+    }
+
+    #[test]
+    fn uniform_ranges_cover_the_space_without_a_gap() {
+        for count in [1, 2, 3, 4, 5, 6, 7, 255, 256, 257, 9_999, 10_000] {
+            let ranges = uniform(count);
+            assert_eq!(ranges.len(), count as usize);
+            assert_eq!(ranges[0].start(), HashKey::MIN);
+            assert_eq!(ranges[ranges.len() - 1].end(), HashKey::MAX);
+            assert!(
+                ranges
+                    .windows(2)
+                    .all(|pair| pair[0].is_adjacent_below(pair[1]))
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_strict_decimal_number_is_a_hash_key() {
+        use ParseHashKeyError::{NotANumber, OutOfRange};
+        for text in ["", "-1", "+1", "01", "00", " 1", "1 ", "0x1", "1e3", "١"] {
+            assert_eq!(text.parse::<HashKey>(), Err(NotANumber), "{text:?}");
+        }
+        let max = u128::MAX.to_string();
+        assert_eq!(max.parse(), Ok(HashKey::MAX));
+        assert_eq!(
+            "340282366920938463463374607431768211456".parse::<HashKey>(),
+            Err(OutOfRange)
+        );
+        assert_eq!("9".repeat(40).parse::<HashKey>(), Err(NotANumber));
+        assert_eq!("0".parse(), Ok(HashKey::MIN));
+    }
+
+    #[test]
+    fn a_split_leaves_two_keys_below_and_two_above() {
+        let range = HashKeyRange::new(HashKey(10), HashKey(20)).expect("not empty");
+        for (key, valid) in [
+            (0, false),
+            (10, false),
+            (11, false),
+            (12, true),
+            (19, true),
+            (20, false),
+        ] {
+            assert_eq!(range.split_at(HashKey(key)).is_some(), valid, "{key}");
+        }
+        assert_eq!(HashKeyRange::FULL.split_at(HashKey::MAX), None);
+        assert!(HashKeyRange::FULL.split_at(HashKey(2)).is_some());
+    }
+
+    #[test]
+    fn what_was_split_joins_again() {
+        let (low, high) = HashKeyRange::FULL
+            .split_at(HashKey(1 << 100))
+            .expect("inside");
+        assert_eq!(low.joined(high), Some(HashKeyRange::FULL));
+        assert_eq!(high.joined(low), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! Named streams of ordered, replayable, partitioned records inside one process, with the words
+//! and the rules of Amazon Kinesis. No server, no network, no set-up.
+//!
+//! ```
+//! use brooklet::{StartingPosition, Stream};
+//!
+//! let stream = Stream::new("orders", 4)?;
+//! let put = stream.producer().put_record("customer-17", "two teapots")?;
+//!
+//! let mut iterator = stream.shard_iterator(put.shard_id(), StartingPosition::TrimHorizon)?;
+//! for record in &iterator.get_records(100)? {
+//!     assert_eq!(record.data(), b"two teapots");
+//! }
+//! # Ok::<(), brooklet::Error>(())
+//! ```
+//!
+//! # What it promises
+//!
+//! 1. **Order.** Records of one shard are read in the order in which they were accepted; records
+//!    of one partition key stay in order across splits and merges with a [`Subscription`].
+//! 2. **Nothing is lost in silence.** An accepted record can be read until retention or capacity
+//!    trims it. A reader that was overtaken learns how many records it missed.
+//! 3. **Readers are independent.** Any number, added at any time, at any position. None slows a
+//!    writer or another reader; one that does not read costs nothing.
+//! 4. **Bounded.** [Capacity](StreamBuilder::capacity_bytes) and retention bound the memory of a
+//!    shard, whatever readers do; what a [batch](RecordBatch) holds on to is bounded, too.
+//! 5. **Fast.** A small record is copied once, into memory that is used again; a batch is read
+//!    without a lock and without a copy.
+//!
+//! # Layout
+//!
+//! Imports run downwards only; `tests/layers.rs` checks it.
+//!
+//! ```text
+//!  7 registry                                              named streams
+//!  6 producer      iterator      subscription              the handles that users hold
+//!  5 stream                                                shards, routing, resharding
+//!  4 shard                                                 one lock, one log, its waiters, its limits
+//!  3 log                                                   a ring of chunks, read without a lock
+//!  2 record        partition_key put_entry     error
+//!  1 sequence      hash_key      shard_id      starting_position   wait   bell
+//!  0 limits        clock         sync
+//! ```
+
+
+#![warn(
+    missing_docs,
+    unreachable_pub,
+    unnameable_types,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::exhaustive_enums,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod sync;
+
+mod clock;
+pub mod limits;
+
+mod bell;
+mod hash_key;
+mod sequence;
+mod shard_id;
+mod starting_position;
+mod wait;
+
+mod error;
+mod partition_key;
+mod put_entry;
+mod record;
+
+mod log;
+
+mod shard;
+
+mod stream;
+
+mod iterator;
+mod producer;
+mod subscription;
+
+mod registry;
+
+pub use clock::{Clock, ManualClock, Parker, SystemClock, Timestamp};
+pub use error::Error;
+pub use hash_key::{HashKey, HashKeyRange, ParseHashKeyError};
+pub use iterator::{Batches, ShardIterator};
+#[doc(inline)]
+pub use limits::Limits;
+pub use partition_key::{AsPartitionKey, PartitionKey};
+pub use producer::{Producer, PutRecordOutput, PutRecordsOutput};
+pub use put_entry::{EntryKey, PutEntry};
+pub use record::{Record, RecordView};
+pub use registry::{Registry, RegistryBuilder};
+pub use sequence::{ParseSequenceNumberError, SequenceNumber};
+pub use shard::{ChildShard, OnFull, RecordBatch, RecordViews, Records, Shard, ShardMetrics};
+pub use shard_id::{ParseShardIdError, ShardId};
+pub use starting_position::StartingPosition;
+pub use stream::{
+    ShardFilter, Stream, StreamBuilder, StreamDescription, StreamMetrics, StreamStatus,
+};
+pub use subscription::{Subscription, SubscriptionBatches};

@@ -1,0 +1,329 @@
+//! The writing side of a log: it appends, trims, and uses chunks again.
+
+use std::mem;
+
+use bytes::Bytes;
+
+use crate::log::chunk::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, OpenChunk};
+use crate::log::{Chunk, Extent, FIRST_PLACE, Log, charge};
+use crate::sync::{Arc, Ordering};
+
+/// How much a log retains.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capacity {
+    pub(crate) records: u64,
+    /// As [`charge`] counts.
+    pub(crate) bytes: u64,
+}
+
+/// The one writer of a [`Log`]; kept under the lock of its shard.
+///
+/// What is appended shows only once it is [published](Self::publish), a whole batch at a time.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    capacity: Capacity,
+    open: Option<OpenChunk>,
+    /// Place that the next record will be given.
+    next: u64,
+    last_arrival: u64,
+    /// Bytes of keys and data in the chunks before the open one.
+    sealed_bytes: u64,
+    oldest: Oldest,
+    next_serial: u64,
+    chunk_bytes: usize,
+    spare: Option<Arc<Chunk>>,
+    /// Trimmed chunks that hold handles: dropping those runs user code, so the shard does it
+    /// after it has released its lock.
+    retired: Vec<Arc<Chunk>>,
+}
+
+/// The oldest retained record.
+#[derive(Debug)]
+struct Oldest {
+    place: u64,
+    /// The chunk it lies in, once one was looked for.
+    chunk: Option<Arc<Chunk>>,
+    at: Extent,
+    /// Whether `chunk` is another one since chunks were last released.
+    moved_on: bool,
+    /// Charge of all that is retained.
+    charge: u64,
+    /// Bytes of keys and data that were trimmed.
+    trimmed_bytes: u64,
+}
+
+impl Writer {
+    /// The writer of an empty log; no record is said to have arrived before `earliest`.
+    pub(crate) const fn new(capacity: Capacity, earliest: u64) -> Self {
+        let oldest = Oldest {
+            place: FIRST_PLACE,
+            chunk: None,
+            at: Extent::START,
+            moved_on: false,
+            charge: 0,
+            trimmed_bytes: 0,
+        };
+        Self {
+            capacity,
+            open: None,
+            next: FIRST_PLACE,
+            last_arrival: earliest,
+            sealed_bytes: 0,
+            oldest,
+            next_serial: 0,
+            chunk_bytes: CHUNK_BYTES_MIN,
+            spare: None,
+            retired: Vec::new(),
+        }
+    }
+
+    /// Appends one record and says its place and arrival; takes large data out of `data`.
+    ///
+    /// The arrival is `now`, or that of the record before it if the clock stepped back. The
+    /// record alone is within the capacity; older ones are trimmed when this is published. What
+    /// arrived before `cutoff` has expired, and is trimmed whenever a chunk is full.
+    #[inline]
+    pub(crate) fn append(
+        &mut self,
+        log: &Log,
+        (now, cutoff): (u64, u64),
+        key: &str,
+        data: &mut Bytes,
+    ) -> (u64, u64) {
+        let arrival = now.max(self.last_arrival);
+        let charge = loop {
+            let budget = out_of_line_budget(self.capacity);
+            let open = self
+                .open
+                .as_mut()
+                .filter(|open| open.out_of_line_bytes() < budget);
+            if let Some(charge) = open.and_then(|open| open.append(arrival, key, data)) {
+                break charge;
+            }
+            self.roll(log, arrival, cutoff);
+        };
+        self.last_arrival = arrival;
+        self.oldest.charge += charge;
+        let place = self.next;
+        self.next += 1;
+        (place, arrival)
+    }
+
+    /// Shows readers all that was appended, then trims what is over the capacity.
+    #[inline]
+    pub(crate) fn publish(&mut self, log: &Log) {
+        if let Some(open) = &self.open {
+            open.publish();
+        }
+        // Release: after the chunk's extent; pairs with `Log::next`.
+        log.next.store(self.next, Ordering::Release);
+        if self.is_over_capacity() {
+            self.trim_while(log, |writer| writer.is_over_capacity());
+        }
+    }
+
+    /// Trims the records that arrived before `cutoff`.
+    pub(crate) fn trim_expired(&mut self, log: &Log, cutoff: u64) {
+        self.trim_while(log, |writer| {
+            writer.oldest_arrival(log).is_some_and(|a| a < cutoff)
+        });
+    }
+
+    /// Trims everything; used when nobody may read the log any more.
+    pub(crate) fn trim_all(&mut self, log: &Log) {
+        self.trim_while(log, |_| true);
+    }
+
+    /// Whether one more record would take the log over its capacity.
+    pub(crate) fn is_full_for(&self, key_bytes: usize, data_bytes: usize) -> bool {
+        self.next - self.oldest.place >= self.capacity.records
+            || self.oldest.charge + charge(key_bytes, data_bytes) > self.capacity.bytes
+    }
+
+    /// Arrival of the oldest retained record.
+    pub(crate) fn oldest_arrival(&mut self, log: &Log) -> Option<u64> {
+        if self.oldest.place == self.next {
+            return None;
+        }
+        let (chunk, at) = self.find_oldest(log);
+        let frame = chunk.frames(at, chunk.published()).next();
+        Some(
+            frame
+                .expect("the oldest retained record is published")
+                .arrival(),
+        )
+    }
+
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub(crate) const fn trim_horizon(&self) -> u64 {
+        self.oldest.place
+    }
+
+    /// Arrival of the latest record, or the earliest that one may have.
+    pub(crate) const fn last_arrival(&self) -> u64 {
+        self.last_arrival
+    }
+
+    /// Bytes of keys and data that were ever appended.
+    pub(crate) fn bytes_in(&self) -> u64 {
+        self.sealed_bytes + self.open.as_ref().map_or(0, |open| open.end().bytes)
+    }
+
+    pub(crate) const fn bytes_trimmed(&self) -> u64 {
+        self.oldest.trimmed_bytes
+    }
+
+    /// Takes the chunks to be given to [`clean`], with no lock held.
+    #[inline]
+    pub(crate) fn take_retired(&mut self) -> Vec<Arc<Chunk>> {
+        mem::take(&mut self.retired)
+    }
+
+    /// Keeps a chunk that nobody needs to fill it again, if there is no other.
+    pub(crate) fn offer_spare(&mut self, chunk: Arc<Chunk>) {
+        if self.spare.is_none() && chunk.capacity_bytes() == self.chunk_bytes {
+            self.spare = Some(chunk);
+        }
+    }
+
+    const fn is_over_capacity(&self) -> bool {
+        self.next - self.oldest.place > self.capacity.records
+            || self.oldest.charge > self.capacity.bytes
+    }
+
+    /// Closes the open chunk, if any, and opens the next for a record that arrives at `arrival`.
+    #[cold]
+    fn roll(&mut self, log: &Log, arrival: u64, cutoff: u64) {
+        self.publish(log);
+        self.trim_expired(log, cutoff);
+        if let Some(open) = self.open.take() {
+            self.sealed_bytes += open.end().bytes;
+            self.chunk_bytes = (self.chunk_bytes * 2).min(chunk_bytes_max(self.capacity));
+        }
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        let open = |chunk| OpenChunk::open(chunk, serial, self.next, arrival);
+        let spare = self
+            .spare
+            .take()
+            .filter(|spare| spare.capacity_bytes() >= self.chunk_bytes);
+        // A spare that a batch still holds is left to the batch.
+        let open = spare.and_then(|spare| open(spare).ok()).unwrap_or_else(|| {
+            let fresh = Arc::new(Chunk::with_capacity(self.chunk_bytes));
+            open(fresh).expect("nobody else holds a fresh chunk")
+        });
+        log.directory
+            .lock()
+            .chunks
+            .push_back(Arc::clone(open.chunk()));
+        self.open = Some(open);
+    }
+
+    /// Trims the oldest record again and again; whole chunks go from the directory.
+    fn trim_while(&mut self, log: &Log, more: impl Fn(&mut Self) -> bool) {
+        let before = self.oldest.place;
+        while self.oldest.place < self.next && more(self) {
+            let (chunk, at) = self.find_oldest(log);
+            let frame = chunk.frames(at, chunk.published()).next();
+            let frame = frame.expect("the oldest retained record is published");
+            let (end, charge, bytes) = (frame.end(), frame.charge(), frame.user_bytes());
+            self.oldest.at = end;
+            self.oldest.place += 1;
+            self.oldest.charge -= charge;
+            self.oldest.trimmed_bytes += bytes;
+        }
+        if self.oldest.place != before {
+            // Release: `next` is stored before, so nobody sees a horizon beyond it. Before the
+            // chunks go, so that a reader that misses one finds the new horizon.
+            log.trim_horizon.store(self.oldest.place, Ordering::Release);
+            let done = |chunk: &Arc<Chunk>| chunk.next() <= self.oldest.place;
+            if mem::take(&mut self.oldest.moved_on) || self.oldest.chunk.as_ref().is_none_or(done) {
+                self.release_chunks(log);
+            }
+        }
+    }
+
+    /// The chunk and the extent at which the oldest retained record lies; there is one.
+    fn find_oldest(&mut self, log: &Log) -> (&Chunk, Extent) {
+        let done = self
+            .oldest
+            .chunk
+            .as_ref()
+            .is_none_or(|c| c.next() <= self.oldest.place);
+        if done {
+            let directory = log.directory.lock();
+            let place = self.oldest.place;
+            let after = directory
+                .chunks
+                .partition_point(|chunk| chunk.first <= place);
+            let chunk = &directory.chunks[after - 1];
+            if chunk.first == place {
+                self.oldest.at = Extent::START;
+            }
+            self.oldest.chunk = Some(Arc::clone(chunk));
+            self.oldest.moved_on = true;
+        }
+        (
+            self.oldest.chunk.as_ref().expect("just looked for"),
+            self.oldest.at,
+        )
+    }
+
+    /// Takes the chunks without a retained record out of the directory, but never the open one.
+    fn release_chunks(&mut self, log: &Log) {
+        let open_first = self
+            .open
+            .as_ref()
+            .map_or(self.next, |open| open.chunk().first);
+        loop {
+            let released = {
+                let mut directory = log.directory.lock();
+                match directory.chunks.front() {
+                    Some(front)
+                        if front.first < open_first && front.next() <= self.oldest.place =>
+                    {
+                        directory.first_serial += 1;
+                        directory.chunks.pop_front()
+                    }
+                    _ => None,
+                }
+            };
+            let Some(chunk) = released else { return };
+            if self
+                .oldest
+                .chunk
+                .as_ref()
+                .is_some_and(|oldest| Arc::ptr_eq(oldest, &chunk))
+            {
+                self.oldest.chunk = None;
+            }
+            if chunk.has_handles() {
+                self.retired.push(chunk);
+            } else {
+                self.offer_spare(chunk);
+            }
+        }
+    }
+}
+
+/// Drops the handles of a trimmed chunk; user code may run, so no lock may be held. Gives the chunk
+/// back if nobody else holds it; otherwise its last holder drops the handles with the chunk.
+pub(crate) fn clean(mut chunk: Arc<Chunk>) -> Option<Arc<Chunk>> {
+    Arc::get_mut(&mut chunk)?.drop_handles();
+    Some(chunk)
+}
+
+/// Chunks of a small log are small, so that what a chunk holds beyond the capacity is, too.
+fn chunk_bytes_max(capacity: Capacity) -> usize {
+    let eighth = usize::try_from(capacity.bytes / 8).unwrap_or(usize::MAX);
+    (eighth / CHUNK_BYTES_MIN * CHUNK_BYTES_MIN).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
+}
+
+/// Out-of-line data of one chunk, after which the next is opened: what is trimmed is dropped a
+/// chunk at a time.
+fn out_of_line_budget(capacity: Capacity) -> u64 {
+    (capacity.bytes / 16).clamp(64 * 1024, 4 * 1024 * 1024)
+}

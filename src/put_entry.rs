@@ -1,0 +1,138 @@
+//! One record to be put, with all that can be said of it.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::hash_key::HashKey;
+use crate::partition_key::{AsPartitionKey, PartitionKey};
+use crate::sequence::SequenceNumber;
+
+/// A record to be put: a partition key and data, and what decides on its shard and its order.
+///
+/// Pairs of a key and data convert into it.
+///
+/// ```
+/// use brooklet::{HashKey, PutEntry, Stream};
+///
+/// let producer = Stream::new("orders", 2)?.producer();
+/// let to_last_shard = PutEntry::new("customer-17", "a cup").explicit_hash_key(HashKey::MAX);
+/// assert_eq!(producer.put_entry(to_last_shard)?.shard_id().index(), 1);
+/// # Ok::<(), brooklet::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct PutEntry<'a> {
+    pub(crate) key: EntryKey<'a>,
+    pub(crate) data: Bytes,
+    pub(crate) explicit_hash_key: Option<HashKey>,
+    pub(crate) ordering: Option<SequenceNumber>,
+}
+
+/// The partition key of an entry.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum EntryKey<'a> {
+    /// Text that the caller keeps.
+    Borrowed(&'a str),
+    /// Text of its own.
+    Owned(String),
+    /// A key that is hashed already.
+    Hashed(&'a PartitionKey),
+}
+
+impl<'a> PutEntry<'a> {
+    /// A record with a partition key and data.
+    #[inline]
+    pub fn new(partition_key: impl Into<EntryKey<'a>>, data: impl Into<Bytes>) -> Self {
+        Self {
+            key: partition_key.into(),
+            data: data.into(),
+            explicit_hash_key: None,
+            ordering: None,
+        }
+    }
+
+    /// Lets this hash key decide on the shard instead of the partition key's.
+    #[must_use]
+    pub const fn explicit_hash_key(mut self, hash_key: HashKey) -> Self {
+        self.explicit_hash_key = Some(hash_key);
+        self
+    }
+
+    /// Asks for a sequence number above that of an earlier put, as `SequenceNumberForOrdering` of
+    /// Kinesis. It always is, in the same shard; a number of the future is refused.
+    #[must_use]
+    pub const fn sequence_number_for_ordering(mut self, earlier: SequenceNumber) -> Self {
+        self.ordering = Some(earlier);
+        self
+    }
+}
+
+impl fmt::Debug for PutEntry<'_> {
+    /// Shows no data and no key: they may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutEntry")
+            .field("data_bytes", &self.data.len())
+            .field("explicit_hash_key", &self.explicit_hash_key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, K: Into<EntryKey<'a>>, D: Into<Bytes>> From<(K, D)> for PutEntry<'a> {
+    #[inline]
+    fn from((key, data): (K, D)) -> Self {
+        Self::new(key, data)
+    }
+}
+
+impl EntryKey<'_> {
+    #[inline]
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Borrowed(key) => key,
+            Self::Owned(key) => key,
+            Self::Hashed(key) => key.as_str(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn known_hash_key(&self) -> Option<HashKey> {
+        match self {
+            Self::Hashed(key) => key.known_hash_key(),
+            Self::Borrowed(_) | Self::Owned(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for EntryKey<'_> {
+    /// Shows no key: it may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryKey").finish_non_exhaustive()
+    }
+}
+
+impl<'a> From<&'a str> for EntryKey<'a> {
+    #[inline]
+    fn from(key: &'a str) -> Self {
+        Self::Borrowed(key)
+    }
+}
+
+impl<'a> From<&'a String> for EntryKey<'a> {
+    fn from(key: &'a String) -> Self {
+        Self::Borrowed(key)
+    }
+}
+
+impl From<String> for EntryKey<'_> {
+    fn from(key: String) -> Self {
+        Self::Owned(key)
+    }
+}
+
+impl<'a> From<&'a PartitionKey> for EntryKey<'a> {
+    #[inline]
+    fn from(key: &'a PartitionKey) -> Self {
+        Self::Hashed(key)
+    }
+}

@@ -1,0 +1,320 @@
+//! Sequence numbers: 186-bit integers, laid out as those of Kinesis.
+//!
+//! ```text
+//!   bits  187..184  183..148      147..144     143..80  79..72  71..36         35..4        3..0
+//!         2         shard's       shard index  place    0       time of the    shard index  2
+//!                   create time   mod 16                        record         (32 bits)    (version)
+//! ```
+//!
+//! Times are whole seconds since the epoch. The layout is that of the contract, 1.6: numeric order
+//! within a shard is the order of places, and a child's numbers lie above all of its parents'.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::shard_id::ShardId;
+
+/// The number of a record, unique in its shard and increasing; shown and read in decimal.
+///
+/// Numbers of different shards say nothing about each other's order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceNumber {
+    /// The most significant bits first, so that derived order is numeric order.
+    limbs: [u64; 3],
+}
+
+const SECS_MASK: u64 = (1 << 36) - 1;
+/// Create times from here on are no times of sequence numbers, as far as anyone has seen.
+const CREATED_SECS_END: u64 = 16_025_175_000;
+const PLACE_END: u64 = 1 << 63;
+const ENDING_PLACE: u64 = PLACE_END - 1;
+/// Version 2 is the number's top nibble and its last.
+const VERSION: u64 = 2;
+
+impl SequenceNumber {
+    /// The number of the record at a place of a shard; times beyond the representable are the
+    /// last representable ones.
+    #[inline]
+    pub(crate) fn new(created_secs: u64, shard_index: u32, place: u64, time_secs: u64) -> Self {
+        let created = created_secs.min(CREATED_SECS_END - 1);
+        let time = time_secs.min(SECS_MASK);
+        let index = u64::from(shard_index);
+        // n = 2<<184 | created<<148 | (index & 15)<<144 | place<<80 | time<<36 | index<<4 | 2
+        let high = VERSION << 56 | created << 20 | (index & 15) << 16 | place >> 48;
+        let middle = place << 16 | time >> 28;
+        let low = time << 36 | index << 4 | VERSION;
+        Self {
+            limbs: [high, middle, low],
+        }
+    }
+
+    /// The number that a shard has after its last, closed at a time.
+    pub(crate) fn ending(created_secs: u64, shard_index: u32, closed_secs: u64) -> Self {
+        Self::new(created_secs, shard_index, ENDING_PLACE, closed_secs)
+    }
+
+    /// Whether it says that it is of a shard with this id, in whichever stream.
+    pub fn is_of_shard(self, shard_id: ShardId) -> bool {
+        self.shard_index() == shard_id.index()
+    }
+
+    /// 2 for the numbers of this crate; 1 and 0 for those that Kinesis made long ago.
+    pub(crate) const fn version(self) -> u8 {
+        match self.limbs {
+            [high, _, low] if high >> 56 == VERSION && low & 15 == VERSION => 2,
+            [_, _, low] if low & 15 == 1 => 1,
+            _ => 0,
+        }
+    }
+
+    /// When its shard was created, in seconds.
+    pub(crate) const fn created_secs(self) -> u64 {
+        self.limbs[0] >> 20 & SECS_MASK
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the field has 32 bits, or 4"
+    )]
+    pub(crate) const fn shard_index(self) -> u32 {
+        match self.version() {
+            // The contract, 1.6: the last nibble of a version-0 number.
+            0 => (self.limbs[2] & 15) as u32,
+            _ => (self.limbs[2] >> 4) as u32,
+        }
+    }
+
+    /// The place of its record in the shard.
+    pub(crate) const fn place(self) -> u64 {
+        self.limbs[0] << 48 | self.limbs[1] >> 16
+    }
+
+    /// When its record arrived, in seconds.
+    pub(crate) const fn time_secs(self) -> u64 {
+        (self.limbs[1] << 28 | self.limbs[2] >> 36) & SECS_MASK
+    }
+}
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 192 bits have 58 digits at most.
+        let mut digits = [0; 60];
+        let mut from = digits.len();
+        let mut limbs = self.limbs;
+        loop {
+            let mut rest = divide(&mut limbs, TEN_TO_19);
+            let last = limbs == [0; 3];
+            for _ in 0..19 {
+                from -= 1;
+                digits[from] = b'0' + u8::try_from(rest % 10).expect("one digit");
+                rest /= 10;
+                if last && rest == 0 {
+                    break;
+                }
+            }
+            if last {
+                break;
+            }
+        }
+        f.pad_integral(
+            true,
+            "",
+            std::str::from_utf8(&digits[from..]).expect("digits"),
+        )
+    }
+}
+
+impl fmt::Debug for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Text that is no sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("sequence number is invalid")]
+#[non_exhaustive]
+pub struct ParseSequenceNumberError;
+
+impl FromStr for SequenceNumber {
+    type Err = ParseSequenceNumberError;
+
+    /// Reads a decimal number, strictly: no sign, no leading zeros, and fields that a number
+    /// can have.
+    fn from_str(text: &str) -> Result<Self, ParseSequenceNumberError> {
+        if text.is_empty() || text.len() > 129 || (text.len() > 1 && text.starts_with('0')) {
+            return Err(ParseSequenceNumberError);
+        }
+        let mut number = Self { limbs: [0; 3] };
+        for byte in text.bytes() {
+            if !byte.is_ascii_digit() {
+                return Err(ParseSequenceNumberError);
+            }
+            number.limbs = times_ten_plus(number.limbs, u64::from(byte - b'0'))
+                .ok_or(ParseSequenceNumberError)?;
+        }
+        if number.is_valid() {
+            Ok(number)
+        } else {
+            Err(ParseSequenceNumberError)
+        }
+    }
+}
+
+impl SequenceNumber {
+    fn is_valid(self) -> bool {
+        let [high, middle, low] = self.limbs;
+        if high == 0 && middle < 1 << 60 {
+            // Below 2^124: version 0.
+            return true;
+        }
+        match high >> 56 {
+            // Between 2^185 and 1.5 * 2^185 with the fields of version 2, or 1.
+            2 => {
+                matches!(low & 15, 1 | 2)
+                    && self.created_secs() < CREATED_SECS_END
+                    && self.place() < PLACE_END
+            }
+            _ => false,
+        }
+    }
+}
+
+const TEN_TO_19: u64 = 10_000_000_000_000_000_000;
+
+/// Divides in place; returns the remainder.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a quotient of 128 by 64 bits below 2^64"
+)]
+fn divide(limbs: &mut [u64; 3], divisor: u64) -> u64 {
+    let mut rest = 0;
+    for limb in limbs {
+        let dividend = u128::from(rest) << 64 | u128::from(*limb);
+        *limb = (dividend / u128::from(divisor)) as u64;
+        rest = (dividend % u128::from(divisor)) as u64;
+    }
+    rest
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low half; the high half is the carry"
+)]
+fn times_ten_plus(limbs: [u64; 3], digit: u64) -> Option<[u64; 3]> {
+    let mut result = [0; 3];
+    let mut carry = u128::from(digit);
+    for (to, from) in result.iter_mut().zip(limbs).rev() {
+        let product = u128::from(from) * 10 + carry;
+        *to = product as u64;
+        carry = product >> 64;
+    }
+    (carry == 0).then_some(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CREATED: u64 = 1_700_000_000;
+
+    #[test]
+    fn numbers_read_as_those_of_the_service() {
+        for (number, text) in [
+            (
+                SequenceNumber::new(CREATED, 0, 0, CREATED),
+                "49646437577108476416916876405825929425585429676275269634",
+            ),
+            (
+                SequenceNumber::new(CREATED, 1, 0, CREATED),
+                "49646437577130777162115407028967465143858078037781250066",
+            ),
+            (
+                SequenceNumber::new(CREATED, 17, 0, CREATED),
+                "49646437577130777162115407028967465143858078037781250322",
+            ),
+            (
+                SequenceNumber::new(CREATED, 0, 1, CREATED),
+                "49646437577108476416916876405827138351405044305449975810",
+            ),
+            (
+                SequenceNumber::new(CREATED, 0, 2, CREATED + 5),
+                "49646437577108476416916876405828347277224659278222065666",
+            ),
+            (
+                SequenceNumber::ending(CREATED, 0, CREATED + 60),
+                "49646437577119626789516141717395488358902143351022157826",
+            ),
+            (
+                SequenceNumber::new(CREATED + 61, 2, 0, CREATED + 61),
+                "49646437598918605221079825838247861896235531421012197410",
+            ),
+            (
+                SequenceNumber::new(1_542_776_258, 6, 1_734_642_199, 1_545_084_650),
+                "49590338271490256608559692538361571095921575989136588898",
+            ),
+        ] {
+            assert_eq!(number.to_string(), text);
+            assert_eq!(text.parse(), Ok(number));
+        }
+    }
+
+    #[test]
+    fn small_and_old_numbers_are_read_and_told_apart() {
+        let zero: SequenceNumber = "0".parse().expect("version 0");
+        assert_eq!(
+            (zero.version(), zero.shard_index(), zero.to_string()),
+            (0, 0, "0".to_owned())
+        );
+        let ten: SequenceNumber = "10000000000000000000".parse().expect("version 0");
+        assert_eq!(ten.to_string(), "10000000000000000000");
+    }
+
+    #[test]
+    fn text_that_is_no_number_of_any_shard_is_refused() {
+        let long = "9".repeat(129);
+        let longer = "1".repeat(130);
+        for text in ["", "-1", "+1", "01", "1.0", " 1", "abc", &long, &longer] {
+            assert!(text.parse::<SequenceNumber>().is_err(), "{text}");
+        }
+        // The version nibble, the top nibble.
+        for text in [
+            "49646437577108476416916876405825929425585429676275269635",
+            "79646437577108476416916876405825929425585429676275269634",
+        ] {
+            assert!(text.parse::<SequenceNumber>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_keeps_its_fields_and_its_decimal_form(
+            created in 0..CREATED_SECS_END, index: u32, place in 0..PLACE_END, time in 0..=SECS_MASK,
+        ) {
+            let number = SequenceNumber::new(created, index, place, time);
+            prop_assert_eq!(number.version(), 2);
+            prop_assert_eq!(
+                (number.created_secs(), number.shard_index(), number.place(), number.time_secs()),
+                (created, index, place, time)
+            );
+            prop_assert_eq!(number.to_string().parse(), Ok(number));
+        }
+
+        #[test]
+        fn order_in_a_shard_is_that_of_places_then_of_times(
+            index: u32, a in (0..PLACE_END, 0..=SECS_MASK), b in (0..PLACE_END, 0..=SECS_MASK),
+        ) {
+            let number = |(place, time)| SequenceNumber::new(CREATED, index, place, time);
+            prop_assert_eq!(number(a).cmp(&number(b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC*|[0-9]{0,140}") {
+            if let Ok(number) = text.parse::<SequenceNumber>() {
+                prop_assert_eq!(number.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,712 @@
+//! A shard: one lock, one log, its waiters, its limits.
+//!
+//! ```text
+//!   Shard ── Mutex<State> ─── Writer (appends, trims) ── limits ── closed? ── somebody waits?
+//!     │
+//!     ├───── Log: readers read it without the lock
+//!     ├───── Waiters: woken after the lock is released
+//!     └───── Closing: how it ended and what comes after; set once
+//! ```
+//!
+//! # Promises, and how they could break
+//!
+//! 1. **Records are read in the order they were accepted.** One lock orders the appends. The
+//!    time is read before it; the writer keeps arrivals from going back.
+//! 2. **No record is accepted behind the end.** `closed` is set under the same lock, and the closing
+//!    is stored before `closed` shows: a reader that sees the closing sees every record.
+//! 3. **No wake-up is lost**: see [`waiters`].
+//! 4. **No user code runs under the lock**: clocks are read before; wakers and the drops of data
+//!    run after. A panic in any of them reaches its caller and leaves the shard as it was.
+//!
+//! # Order of locks
+//!
+//! A stream's control lock; then the states of the parents, the lower one first; then a log's
+//! directory, a list of waiters or a read limiter, of which no two are held at once.
+
+use std::mem;
+use std::task::Waker;
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::hash_key::HashKeyRange;
+use crate::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_LIMIT_MAX, ReadLimiter, WriteLimiter};
+use crate::log::{Chunk, Cursor, FIRST_PLACE, Log, ReadLimit, Writer, clean};
+use crate::record::Origin;
+use crate::sequence::SequenceNumber;
+use crate::shard_id::ShardId;
+use crate::starting_position::StartingPosition;
+use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering, OwnLine};
+
+mod batch;
+mod child;
+mod metrics;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod waiters;
+
+pub use batch::{RecordBatch, RecordViews, Records};
+pub use child::ChildShard;
+pub use metrics::ShardMetrics;
+pub use settings::OnFull;
+
+pub(crate) use settings::Settings;
+pub(crate) use waiters::WaiterId;
+
+use waiters::Waiters;
+
+/// One ordered part of a stream: it takes the records whose hash keys lie in its range.
+///
+/// A handle; clones are the same shard.
+#[derive(Clone)]
+pub struct Shard {
+    core: Arc<Core>,
+}
+
+struct Core {
+    settings: Arc<Settings>,
+    origin: Origin,
+    range: HashKeyRange,
+    parents: Parents,
+    created_ms: u64,
+    log: Log,
+    state: OwnLine<Mutex<State>>,
+    closing: OnceLock<Arc<Closing>>,
+    /// Readers that wait for records.
+    readers: OwnLine<Waiters>,
+    /// Puts that wait for room.
+    putters: Waiters,
+    read_limiter: Option<Mutex<ReadLimiter>>,
+    records_out: OwnLine<AtomicU64>,
+    bytes_out: AtomicU64,
+    reads_throttled: AtomicU64,
+}
+
+/// What the lock guards.
+#[derive(Debug)]
+struct State {
+    writer: Writer,
+    limiter: Option<WriteLimiter>,
+    closed: bool,
+    /// Whether a reader waits to hear of the next record.
+    waiting: bool,
+    puts_throttled: u64,
+}
+
+/// How a shard ended.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    /// Milliseconds since the epoch.
+    pub(crate) at_ms: u64,
+    ending: SequenceNumber,
+    pub(crate) children: Vec<ChildShard>,
+    /// The same as shards: whoever reads this one finds them even when they have expired.
+    pub(crate) successors: Vec<Shard>,
+}
+
+/// When a shard was closed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClosedAt {
+    /// Milliseconds since the epoch.
+    pub(crate) ms: u64,
+    /// Seconds since the epoch, for sequence numbers.
+    pub(crate) secs: u64,
+}
+
+/// The shards that a shard comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parents {
+    pub(crate) parent: Option<ShardId>,
+    pub(crate) adjacent: Option<ShardId>,
+}
+
+impl ClosedAt {
+    pub(crate) fn later(self, other: Self) -> Self {
+        Self {
+            ms: self.ms.max(other.ms),
+            secs: self.secs.max(other.secs),
+        }
+    }
+}
+
+impl Parents {
+    pub(crate) fn iter(self) -> impl Iterator<Item = ShardId> {
+        self.parent.into_iter().chain(self.adjacent)
+    }
+}
+
+/// Why a shard did not take a record; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It was split, merged or closed: ask the routing table again.
+    Closed,
+    Throttled,
+    Full,
+}
+
+/// Where a record went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appended {
+    pub(crate) place: u64,
+    pub(crate) arrival_ms: u64,
+}
+
+/// What is said about a shard when it is made.
+pub(crate) struct NewShard {
+    pub(crate) shard_id: ShardId,
+    pub(crate) range: HashKeyRange,
+    pub(crate) parents: Parents,
+    /// No record is said to have arrived before; whole seconds of it are in the sequence numbers.
+    pub(crate) created_ms: u64,
+    /// What the sequence numbers say it was created.
+    pub(crate) created_secs: u64,
+}
+
+impl Shard {
+    pub(crate) fn new(settings: Arc<Settings>, new: &NewShard) -> Self {
+        let writer = Writer::new(settings.capacity, new.created_ms);
+        let limiter = WriteLimiter::new(&settings.limits, settings.record_bytes_max);
+        let state = State {
+            writer,
+            limiter,
+            closed: false,
+            waiting: false,
+            puts_throttled: 0,
+        };
+        let core = Core {
+            origin: Origin {
+                created_secs: new.created_secs,
+                shard_id: new.shard_id,
+            },
+            range: new.range,
+            parents: new.parents,
+            created_ms: new.created_ms,
+            log: Log::new(),
+            state: OwnLine(Mutex::new(state)),
+            closing: OnceLock::new(),
+            readers: OwnLine::default(),
+            putters: Waiters::default(),
+            read_limiter: ReadLimiter::new(&settings.limits).map(Mutex::new),
+            records_out: OwnLine::default(),
+            bytes_out: AtomicU64::new(0),
+            reads_throttled: AtomicU64::new(0),
+            settings,
+        };
+        Self {
+            core: Arc::new(core),
+        }
+    }
+
+    /// Which shard it is.
+    pub fn id(&self) -> ShardId {
+        self.core.origin.shard_id
+    }
+
+    /// The hash keys that it takes.
+    pub fn hash_key_range(&self) -> HashKeyRange {
+        self.core.range
+    }
+
+    /// The shard that it was split from, or the lower one of those merged into it.
+    ///
+    /// The parent may have expired since, and not be found any more.
+    pub fn parent_shard_id(&self) -> Option<ShardId> {
+        self.core.parents.parent
+    }
+
+    /// The upper one of the shards merged into it.
+    pub fn adjacent_parent_shard_id(&self) -> Option<ShardId> {
+        self.core.parents.adjacent
+    }
+
+    /// The shards that came of its split or merge; none while it is open.
+    pub fn child_shards(&self) -> Vec<ChildShard> {
+        self.core
+            .closing
+            .get()
+            .map_or_else(Vec::new, |closing| closing.children.clone())
+    }
+
+    /// Whether it takes records; a shard that was split or merged does not.
+    pub fn is_open(&self) -> bool {
+        self.core.closing.get().is_none()
+    }
+
+    /// Below the number of every record of the shard.
+    pub fn starting_sequence_number(&self) -> SequenceNumber {
+        let Origin {
+            created_secs,
+            shard_id,
+        } = self.core.origin;
+        SequenceNumber::new(created_secs, shard_id.index(), 0, created_secs)
+    }
+
+    /// Above the number of every record of the shard, once it is closed.
+    pub fn ending_sequence_number(&self) -> Option<SequenceNumber> {
+        self.core.closing.get().map(|closing| closing.ending)
+    }
+
+    /// Appends one record, or leaves `data` as it was. `now` is the stream's time.
+    #[inline]
+    pub(crate) fn append(
+        &self,
+        now: Timestamp,
+        key: &str,
+        data: &mut Bytes,
+    ) -> Result<Appended, Refusal> {
+        self.change(|core, state| state.append(core, now, key, data))
+    }
+
+    /// Appends one record after another under one lock, publishes them together and wakes
+    /// readers once. `append` is called with a function that appends one.
+    pub(crate) fn append_all(
+        &self,
+        now: Timestamp,
+        run: impl FnOnce(&mut dyn FnMut(&str, &mut Bytes) -> Result<Appended, Refusal>),
+    ) {
+        self.change(|core, state| run(&mut |key, data| state.append(core, now, key, data)));
+    }
+
+    /// Closes the shard at `now` or, if that is later, at its last record. `succeed` is told when,
+    /// while no record can be accepted; it makes the shards that come after. `None`: it was
+    /// closed already.
+    pub(crate) fn close<R>(
+        &self,
+        now: Timestamp,
+        succeed: impl FnOnce(ClosedAt) -> (Vec<Self>, R),
+    ) -> Option<R> {
+        let result = self.change(|core, state| {
+            if state.closed {
+                return None;
+            }
+            let Origin {
+                created_secs,
+                shard_id,
+            } = core.origin;
+            let ms = now.as_millis().max(state.writer.last_arrival());
+            let at = ClosedAt {
+                ms,
+                secs: (ms / 1000).max(created_secs),
+            };
+            let (successors, result) = succeed(at);
+            let children = successors.iter().map(Self::as_child).collect();
+            let ending = SequenceNumber::ending(created_secs, shard_id.index(), at.secs);
+            let closing = Closing {
+                at_ms: at.ms,
+                ending,
+                children,
+                successors,
+            };
+            core.closing
+                .set(Arc::new(closing))
+                .expect("a shard is closed once");
+            state.closed = true;
+            state.waiting = true;
+            Some(result)
+        });
+        self.core.putters.wake_all();
+        result
+    }
+
+    /// When it was closed, in milliseconds since the epoch.
+    pub(crate) fn closed_ms(&self) -> Option<u64> {
+        self.core.closing.get().map(|closing| closing.at_ms)
+    }
+
+    /// When it was created, in milliseconds since the epoch.
+    pub(crate) fn created_ms(&self) -> u64 {
+        self.core.created_ms
+    }
+
+    /// Trims what arrived before `cutoff`, milliseconds since the epoch.
+    pub(crate) fn trim_expired(&self, cutoff: u64) {
+        self.change(|core, state| state.writer.trim_expired(&core.log, cutoff));
+    }
+
+    /// Trims everything: the stream was deleted.
+    pub(crate) fn trim_all(&self) {
+        self.change(|core, state| state.writer.trim_all(&core.log));
+    }
+
+    /// Wakes all who wait, so that they look at what has changed.
+    pub(crate) fn wake_all(&self) {
+        // The lock: whoever is about to wait has looked either before the change, and is
+        // registered, or after it.
+        drop(self.core.state.lock());
+        self.core.readers.wake_all();
+        self.core.putters.wake_all();
+    }
+
+    fn as_child(&self) -> ChildShard {
+        let parent_shards = self.core.parents.iter().collect();
+        ChildShard {
+            shard_id: self.id(),
+            parent_shards,
+            hash_key_range: self.core.range,
+        }
+    }
+
+    /// The shards that it comes from.
+    pub(crate) fn parents(&self) -> Parents {
+        self.core.parents
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.core.settings
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.core.origin
+    }
+
+    /// The error for a refusal; `Closed` has none of its own.
+    #[cold]
+    pub(crate) fn refused(&self, refusal: Refusal) -> Error {
+        let (stream, shard_id) = (self.core.settings.stream.to_string(), self.id());
+        match refusal {
+            Refusal::Closed => Error::StreamClosed { stream },
+            Refusal::Throttled => Error::WriteThrottled { stream, shard_id },
+            Refusal::Full => Error::ShardFull { stream, shard_id },
+        }
+    }
+
+    /// Runs a change under the lock; publishes, wakes and cleans up after it.
+    #[inline]
+    fn change<R>(&self, change: impl FnOnce(&Core, &mut State) -> R) -> R {
+        let core = &*self.core;
+        let mut state = core.state.lock();
+        let result = change(core, &mut state);
+        state.writer.publish(&core.log);
+        let wake = mem::take(&mut state.waiting);
+        let retired = state.writer.take_retired();
+        drop(state);
+        // Data is dropped first: a panic in there must not keep readers asleep, so they are woken
+        // by a guard.
+        let _woken = wake.then(|| WakeOnDrop(&core.readers));
+        if !retired.is_empty() {
+            self.clean(retired);
+        }
+        result
+    }
+
+    #[cold]
+    fn clean(&self, retired: Vec<Arc<Chunk>>) {
+        for chunk in retired {
+            if let Some(spare) = clean(chunk) {
+                self.core.state.lock().writer.offer_spare(spare);
+            }
+        }
+    }
+}
+
+/// Reading.
+impl Shard {
+    /// Where a position is. [`Cursor`] at place 0: at the trim horizon, whichever that is when the
+    /// first batch is read.
+    pub(crate) fn cursor(&self, position: StartingPosition) -> Result<Cursor, Error> {
+        self.core.settings.check_not_deleted()?;
+        self.limit_read(|limiter, now_ms| limiter.try_get_shard_iterator(now_ms))?;
+        Ok(match position {
+            StartingPosition::TrimHorizon => Cursor::at(0),
+            StartingPosition::Latest => self.tip_cursor(),
+            StartingPosition::AtSequenceNumber(number) => Cursor::at(self.place_of(number, false)?),
+            StartingPosition::AfterSequenceNumber(number) => {
+                Cursor::at(self.place_of(number, true)?)
+            }
+            StartingPosition::AtTimestamp(timestamp) => {
+                let now = self.core.settings.clock.now();
+                if timestamp > now {
+                    return Err(Error::TimestampInFuture { timestamp, now });
+                }
+                self.time_cursor(now, timestamp)
+            }
+        })
+    }
+
+    /// At the oldest record of now.
+    pub(crate) fn horizon_cursor(&self, now: Timestamp) -> Cursor {
+        self.trim_expired(self.core.settings.cutoff(now));
+        Cursor::at(self.core.log.trim_horizon())
+    }
+
+    /// At the first record that arrived at `timestamp` or later.
+    pub(crate) fn time_cursor(&self, now: Timestamp, timestamp: Timestamp) -> Cursor {
+        self.trim_expired(self.core.settings.cutoff(now));
+        Cursor::at(self.core.log.place_at_time(timestamp.as_millis()))
+    }
+
+    /// After the newest record of now.
+    pub(crate) fn tip_cursor(&self) -> Cursor {
+        Cursor::at(self.core.log.next())
+    }
+
+    /// Pulls what is there, up to `limit` records and 10 MiB, and moves the cursor. Never waits.
+    pub(crate) fn read(&self, cursor: &mut Cursor, limit: usize) -> Result<RecordBatch, Error> {
+        if !(1..=GET_RECORDS_LIMIT_MAX).contains(&limit) {
+            return Err(Error::InvalidLimit { limit });
+        }
+        let core = &*self.core;
+        core.settings.check_not_deleted()?;
+        self.limit_read(|limiter, now_ms| limiter.try_get_records(now_ms))?;
+        let limit = ReadLimit {
+            records: limit as u64,
+            bytes: GET_RECORDS_BYTES_MAX as u64,
+        };
+        let mut batch = RecordBatch::empty(core.origin);
+        // Before `next` is looked at: nothing is accepted after the closing.
+        let closing = core.closing.get();
+        loop {
+            let horizon = core.log.trim_horizon();
+            if cursor.place < horizon {
+                // A reader that asked for the trim horizon has missed nothing.
+                batch.missed_count += if cursor.place == 0 {
+                    0
+                } else {
+                    horizon - cursor.place
+                };
+                *cursor = Cursor::at(horizon);
+            }
+            if cursor.place >= core.log.next() {
+                break;
+            }
+            let before = *cursor;
+            let spans = core.log.read(cursor, limit);
+            // None: trimmed since the horizon was looked at.
+            let Some(first_arrival) = spans.first_arrival() else {
+                continue;
+            };
+            let now = core.settings.clock.now();
+            let cutoff = core.settings.cutoff(now);
+            if first_arrival < cutoff {
+                // Expired, and not trimmed yet.
+                *cursor = before;
+                drop(spans);
+                self.trim_expired(cutoff);
+                continue;
+            }
+            if cursor.place < core.log.next() {
+                batch.behind_since_ms = Some(now.as_millis());
+            }
+            core.records_out
+                .fetch_add(spans.len() as u64, Ordering::Relaxed);
+            core.bytes_out
+                .fetch_add(spans.user_bytes(), Ordering::Relaxed);
+            batch.spans = spans;
+            break;
+        }
+        if let Some(closing) = closing {
+            if cursor.place >= core.log.next() {
+                batch.closing = Some(Arc::clone(closing));
+            }
+        }
+        if let Some(limiter) = &core.read_limiter {
+            let now_ms = core.settings.clock.now().as_millis();
+            limiter
+                .lock()
+                .charge_bytes(now_ms, batch.spans.user_bytes());
+        }
+        Ok(batch)
+    }
+
+    /// Whether a reader at the cursor would learn anything new.
+    #[inline]
+    pub(crate) fn has_news(&self, cursor: &Cursor) -> bool {
+        self.core.log.next() > cursor.place.max(FIRST_PLACE)
+            || self.core.closing.get().is_some()
+            || self.core.settings.is_deleted()
+    }
+
+    /// Registers a waker for the next news; `None` if there are some already.
+    pub(crate) fn wait_for_news(&self, cursor: &Cursor, waker: Waker) -> Option<WaiterId> {
+        let id = self.core.readers.register(waker);
+        let news = {
+            let mut state = self.core.state.lock();
+            state.waiting = true;
+            self.has_news(cursor)
+        };
+        if news {
+            self.core.readers.remove(id);
+            return None;
+        }
+        Some(id)
+    }
+
+    pub(crate) fn stop_waiting(&self, id: WaiterId) {
+        self.core.readers.remove(id);
+    }
+
+    /// Registers a waker for when a record of this size may find room; `None` if there is some now.
+    /// Otherwise also when, as far as retention goes, it has to look again.
+    pub(crate) fn wait_for_room(&self, waker: Waker) -> (WaiterId, Option<Timestamp>) {
+        let id = self.core.putters.register(waker);
+        let oldest = self.core.state.lock().writer.oldest_arrival(&self.core.log);
+        let retention = self.core.settings.retention();
+        (
+            id,
+            oldest.map(|oldest| Timestamp::from_millis(oldest) + retention),
+        )
+    }
+
+    pub(crate) fn stop_waiting_for_room(&self, id: WaiterId) {
+        self.core.putters.remove(id);
+    }
+
+    /// Whether the number may be of a record that was put before.
+    pub(crate) fn has_given(&self, number: SequenceNumber) -> bool {
+        number.is_of_shard(self.id())
+            && number.created_secs() == self.core.origin.created_secs
+            && number.place() < self.core.log.next()
+    }
+
+    /// Where a reader at the cursor goes on, in a form that can be kept.
+    pub(crate) fn position(&self, cursor: &Cursor) -> StartingPosition {
+        if cursor.place == 0 {
+            return StartingPosition::TrimHorizon;
+        }
+        if cursor.place == FIRST_PLACE {
+            return StartingPosition::AfterSequenceNumber(self.starting_sequence_number());
+        }
+        let passed = Cursor::at(cursor.place - 1);
+        let arrival = self.core.log.look_at(passed, |frame| frame.arrival());
+        // Of a trimmed record the time does not matter: its place is passed in any case.
+        let number = self
+            .core
+            .origin
+            .sequence_number(passed.place, arrival.unwrap_or(0));
+        StartingPosition::AfterSequenceNumber(number)
+    }
+
+    /// The place of the first record at a number, or after it.
+    fn place_of(&self, number: SequenceNumber, after: bool) -> Result<u64, Error> {
+        let Origin {
+            created_secs,
+            shard_id,
+        } = self.core.origin;
+        let stream = || self.core.settings.stream.to_string();
+        if !number.is_of_shard(shard_id) {
+            let encoded = ShardId::from_index(number.shard_index());
+            return Err(Error::SequenceNumberOfOtherShard {
+                sequence_number: number,
+                encoded,
+                shard_id,
+            });
+        }
+        if number.version() != 2 || number.created_secs() != created_secs {
+            let stream = stream();
+            return Err(Error::SequenceNumberOfOtherStream {
+                sequence_number: number,
+                stream,
+            });
+        }
+        let closed = self.core.closing.get().is_some();
+        let (place, next) = (number.place(), self.core.log.next());
+        if place >= next && closed {
+            return Ok(next);
+        }
+        if place >= next {
+            return Err(Error::SequenceNumberInFuture {
+                sequence_number: number,
+                shard_id,
+            });
+        }
+        if place < FIRST_PLACE {
+            return Ok(FIRST_PLACE);
+        }
+        // A number need not be of a record: one with another time lies before or behind it.
+        let record = self.core.log.look_at(Cursor::at(place), |frame| {
+            self.core
+                .origin
+                .sequence_number(frame.place(), frame.arrival())
+        });
+        let record = record.unwrap_or(number);
+        let passed = if after {
+            record <= number
+        } else {
+            record < number
+        };
+        Ok(if passed { place + 1 } else { place })
+    }
+
+    fn limit_read(&self, take: impl FnOnce(&mut ReadLimiter, u64) -> bool) -> Result<(), Error> {
+        let Some(limiter) = &self.core.read_limiter else {
+            return Ok(());
+        };
+        let now_ms = self.core.settings.clock.now().as_millis();
+        if take(&mut limiter.lock(), now_ms) {
+            return Ok(());
+        }
+        self.core.reads_throttled.fetch_add(1, Ordering::Relaxed);
+        let stream = self.core.settings.stream.to_string();
+        Err(Error::ReadThrottled {
+            stream,
+            shard_id: self.id(),
+        })
+    }
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard")
+            .field("id", &self.id())
+            .field("hash_key_range", &self.core.range)
+            .field("open", &self.is_open())
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    #[inline]
+    fn append(
+        &mut self,
+        core: &Core,
+        now: Timestamp,
+        key: &str,
+        data: &mut Bytes,
+    ) -> Result<Appended, Refusal> {
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        let cutoff = core.settings.cutoff(now);
+        if core.settings.on_full != OnFull::TrimOldest {
+            self.check_room(core, cutoff, key, data)?;
+        }
+        if let Some(limiter) = &mut self.limiter {
+            if !limiter.try_take(now.as_millis(), (key.len() + data.len()) as u64) {
+                self.puts_throttled += 1;
+                return Err(Refusal::Throttled);
+            }
+        }
+        let (place, arrival_ms) =
+            self.writer
+                .append(&core.log, (now.as_millis(), cutoff), key, data);
+        Ok(Appended { place, arrival_ms })
+    }
+
+    fn check_room(
+        &mut self,
+        core: &Core,
+        cutoff: u64,
+        key: &str,
+        data: &Bytes,
+    ) -> Result<(), Refusal> {
+        if self.writer.is_full_for(key.len(), data.len()) {
+            self.writer.publish(&core.log);
+            self.writer.trim_expired(&core.log, cutoff);
+        }
+        if self.writer.is_full_for(key.len(), data.len()) {
+            return Err(Refusal::Full);
+        }
+        Ok(())
+    }
+}
+
+/// Wakes even if what comes before panics.
+struct WakeOnDrop<'a>(&'a Waiters);
+
+impl Drop for WakeOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.wake_all();
+    }
+}

@@ -1,0 +1,97 @@
+//! What the shards of one stream have in common.
+
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp, whole_millis};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::log::Capacity;
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
+
+/// What a put does when its shard is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFull {
+    /// The oldest records are trimmed, as few as needed: a put never waits for readers.
+    #[default]
+    TrimOldest,
+    /// The put is refused with [`Error::ShardFull`], until retention has made room.
+    Refuse,
+    /// The put waits for retention to make room, at most so long; then
+    /// [`Error::PutTimedOut`].
+    Wait(Duration),
+}
+
+/// The settings of a stream and what all its shards look at.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) stream: Box<str>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) capacity: Capacity,
+    pub(crate) on_full: OnFull,
+    pub(crate) limits: Limits,
+    pub(crate) record_bytes_max: usize,
+    retention_ms: AtomicU64,
+    deleted: AtomicBool,
+}
+
+impl Settings {
+    pub(crate) fn new(
+        stream: Box<str>,
+        clock: Arc<dyn Clock>,
+        (capacity, on_full): (Capacity, OnFull),
+        (limits, record_bytes_max): (Limits, usize),
+        retention: Duration,
+    ) -> Self {
+        Self {
+            stream,
+            clock,
+            capacity,
+            on_full,
+            limits,
+            record_bytes_max,
+            retention_ms: AtomicU64::new(whole_millis(retention)),
+            deleted: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn set_retention(&self, retention: Duration) {
+        self.retention_ms
+            .store(whole_millis(retention), Ordering::Relaxed);
+    }
+
+    pub(crate) fn retention(&self) -> Duration {
+        Duration::from_millis(self.retention_ms.load(Ordering::Relaxed))
+    }
+
+    /// Milliseconds since the epoch: what arrived before has expired.
+    #[inline]
+    pub(crate) fn cutoff(&self, now: Timestamp) -> u64 {
+        now.as_millis()
+            .saturating_sub(self.retention_ms.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn delete(&self) {
+        self.deleted.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    pub(crate) fn check_not_deleted(&self) -> Result<(), Error> {
+        if self.is_deleted() {
+            Err(self.not_found())
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cold]
+    pub(crate) fn not_found(&self) -> Error {
+        Error::StreamNotFound {
+            stream: self.stream.to_string(),
+        }
+    }
+}

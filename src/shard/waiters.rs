@@ -1,0 +1,73 @@
+//! Those who wait for a shard to change.
+//!
+//! # The promise: no wake-up is lost
+//!
+//! A waiter registers, then raises the flag `waiting` under the shard's lock and looks once more
+//! whether it still has to wait. A writer takes the flag under the same lock when it has
+//! published, and wakes all who are registered after it has released the lock. Whichever of the two
+//! takes the lock first, the other sees it: either the waiter finds the new record, or the writer
+//! finds the flag, and with it the waiter, who registered before. While nobody waits, a put pays for
+//! one look at a flag on a line that it holds anyway.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::task::Waker;
+
+use crate::sync::{Mutex, panicking};
+
+/// The registered waiters of one shard.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    list: Mutex<List>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    waiters: Vec<(WaiterId, Waker)>,
+    last_id: u64,
+}
+
+/// Names one registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WaiterId(u64);
+
+impl Waiters {
+    pub(crate) fn register(&self, waker: Waker) -> WaiterId {
+        let mut list = self.list.lock();
+        list.last_id += 1;
+        let id = WaiterId(list.last_id);
+        list.waiters.push((id, waker));
+        id
+    }
+
+    /// Forgets a waiter; nothing happens if it was woken before.
+    pub(crate) fn remove(&self, id: WaiterId) {
+        let removed = {
+            let mut list = self.list.lock();
+            let index = list.waiters.iter().position(|(waiter, _)| *waiter == id);
+            index.map(|index| list.waiters.swap_remove(index))
+        };
+        // A waker's drop may be user code: not under the lock.
+        drop(removed);
+    }
+
+    /// Wakes all and forgets them. If wakers panic, the rest is woken all the same; the first
+    /// panic goes on.
+    pub(crate) fn wake_all(&self) {
+        let waiters = std::mem::take(&mut self.list.lock().waiters);
+        let mut panic = None;
+        for (_, waker) in waiters {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                panic.get_or_insert(payload);
+            }
+        }
+        match panic {
+            // A second panic on the way out of a first would end the process.
+            Some(payload) if !panicking() => resume_unwind(payload),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.list.lock().waiters.len()
+    }
+}

@@ -1,0 +1,403 @@
+//! A stream: its shards, which of them takes a record, and how they are split and merged.
+//!
+//! ```text
+//!   Stream ── Control, under its lock: every shard that has not expired, the state
+//!     │
+//!     └────── Routing: the open shards by their hash-key ranges; replaced as a whole
+//! ```
+//!
+//! # Promises, and how they could break
+//!
+//! 1. **Every hash key has exactly one open shard**: the ranges of the open shards are split and
+//!    merged, never set. Checked whenever a routing table is made.
+//! 2. **A put in flight loses nothing to a reshard**: its shard refuses it once closed; the
+//!    producer waits for the control lock, under which the reshard ends by replacing the table,
+//!    and goes by the new one. It sees no error.
+//! 3. **A key's records stay in order**: a child is made while its parents are closed under
+//!    their locks, so whatever a child accepts comes after all that its parents did.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::hash_key::{HashKey, HashKeyRange};
+use crate::partition_key::{AsPartitionKey, check_partition_key};
+use crate::shard::{NewShard, Parents, Settings, Shard};
+use crate::shard_id::ShardId;
+use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, OwnLine};
+
+mod builder;
+mod description;
+mod filter;
+mod reshard;
+mod routing;
+mod status;
+
+pub use builder::StreamBuilder;
+pub use description::{StreamDescription, StreamMetrics};
+pub use filter::ShardFilter;
+pub use status::StreamStatus;
+
+pub(crate) use routing::{Routing, Taking};
+
+use builder::check_retention;
+use status::Phase;
+
+/// A named stream of ordered, replayable records, partitioned over shards.
+///
+/// A handle; clones are the same stream. It lives as long as any handle, producer or reader of it.
+///
+/// ```
+/// use brooklet::{StartingPosition, Stream};
+///
+/// let stream = Stream::new("orders", 4)?;
+/// let put = stream.producer().put_record("customer-17", "two teapots")?;
+///
+/// let mut iterator = stream.shard_iterator(put.shard_id(), StartingPosition::TrimHorizon)?;
+/// let batch = iterator.get_records(100)?;
+/// assert_eq!(batch.iter().next().unwrap().sequence_number(), put.sequence_number());
+/// # Ok::<(), brooklet::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Stream {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Arc<Settings>,
+    created_ms: u64,
+    /// How long CREATING, UPDATING and DELETING last.
+    state_delay: Duration,
+    control: Mutex<Control>,
+    routing: Mutex<Arc<Routing>>,
+    /// Counts the routing tables, so that a producer sees that it has an old one.
+    routing_version: OwnLine<AtomicU64>,
+}
+
+/// What the control lock guards.
+struct Control {
+    phase: Phase,
+    closed: bool,
+    /// The shards that have not expired.
+    shards: BTreeMap<ShardId, Shard>,
+    /// Index of the next shard.
+    next_index: u32,
+    /// When `update_shard_count` changed the count within the last day, in milliseconds.
+    count_changes: VecDeque<u64>,
+}
+
+impl Stream {
+    /// Begins to describe a stream; see [`StreamBuilder`] for the settings and their defaults.
+    pub fn builder(name: impl Into<String>) -> StreamBuilder {
+        StreamBuilder::new(name.into())
+    }
+
+    /// A stream with so many shards and default settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamBuilder::build`].
+    pub fn new(name: impl Into<String>, shard_count: u32) -> Result<Self, Error> {
+        Self::builder(name).shard_count(shard_count).build()
+    }
+
+    pub(crate) fn create(settings: Settings, shard_count: u32, state_delay: Duration) -> Self {
+        let settings = Arc::new(settings);
+        let now = settings.clock.now();
+        let count = NonZeroU32::new(shard_count).expect("the builder has checked it");
+        let shards = (0..)
+            .zip(HashKeyRange::uniform(count))
+            .map(|(index, range)| {
+                let new = NewShard {
+                    shard_id: ShardId::from_index(index),
+                    range,
+                    parents: Parents::default(),
+                    created_ms: now.as_millis(),
+                    created_secs: now.as_secs(),
+                };
+                (new.shard_id, Shard::new(Arc::clone(&settings), &new))
+            });
+        let control = Control {
+            phase: Phase::begin(StreamStatus::Creating, now, state_delay),
+            closed: false,
+            shards: shards.collect(),
+            next_index: shard_count,
+            count_changes: VecDeque::new(),
+        };
+        let inner = Inner {
+            settings,
+            created_ms: now.as_millis(),
+            state_delay,
+            control: Mutex::new(control),
+            routing: Mutex::new(Arc::new(Routing::of_none(Taking::NotYet))),
+            routing_version: OwnLine::default(),
+        };
+        let stream = Self {
+            inner: Arc::new(inner),
+        };
+        drop(stream.control(now));
+        stream
+    }
+
+    /// Changes for how long records can be read, 1 ms to 365 days. What has expired by the present
+    /// setting does not come back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`]; [`Error::StreamNotActive`] or [`Error::StreamNotFound`].
+    pub fn set_retention(&self, retention: Duration) -> Result<(), Error> {
+        check_retention(retention)?;
+        let now = self.settings().clock.now();
+        let shards: Vec<_> = {
+            let mut control = self.active(now)?;
+            for shard in control.shards.values() {
+                shard.trim_expired(self.settings().cutoff(now));
+            }
+            self.settings().set_retention(retention);
+            control.forget_expired(self.settings().cutoff(now));
+            control.shards.values().cloned().collect()
+        };
+        for shard in shards {
+            shard.trim_expired(self.settings().cutoff(now));
+            shard.wake_all();
+        }
+        Ok(())
+    }
+
+    /// Lets the stream take no more records. Readers read to the end of each shard and are told
+    /// that it [ended](crate::RecordBatch::shard_ended), with no children. Kinesis has no such
+    /// call; a program that ends in good order needs one.
+    pub fn close(&self) {
+        let now = self.settings().clock.now();
+        let open: Vec<_> = {
+            let mut control = self.control(now);
+            control.closed = true;
+            self.install(&control, now);
+            control
+                .shards
+                .values()
+                .filter(|shard| shard.is_open())
+                .cloned()
+                .collect()
+        };
+        for shard in open {
+            // A concurrent call may have closed it.
+            let _closed = shard.close(now, |_| (Vec::new(), ()));
+        }
+    }
+
+    /// Takes the stream away: calls fail from now on, waiting readers wake, memory is released.
+    pub(crate) fn delete(&self) {
+        let now = self.settings().clock.now();
+        let shards: Vec<_> = {
+            let mut control = self.control(now);
+            if self.settings().is_deleted() {
+                return;
+            }
+            control.phase = Phase::begin(StreamStatus::Deleting, now, self.inner.state_delay);
+            self.settings().delete();
+            self.install(&control, now);
+            control.shards.values().cloned().collect()
+        };
+        for shard in shards {
+            shard.wake_all();
+            shard.trim_all();
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.settings().stream
+    }
+
+    /// When it was created.
+    pub fn created(&self) -> Timestamp {
+        Timestamp::from_millis(self.inner.created_ms)
+    }
+
+    /// For how long records can be read.
+    pub fn retention(&self) -> Duration {
+        self.settings().retention()
+    }
+
+    /// Its state; always [`Active`](StreamStatus::Active) unless a [`Registry`](crate::Registry)
+    /// with a delay made it, or deleted it.
+    pub fn status(&self) -> StreamStatus {
+        self.status_at(self.settings().clock.now())
+            .unwrap_or(StreamStatus::Deleting)
+    }
+
+    /// Its state at a time; `None` once it is gone.
+    pub(crate) fn status_at(&self, now: Timestamp) -> Option<StreamStatus> {
+        self.control(now).phase.at(now)
+    }
+
+    /// Its shards by their ids, with the closed ones whose records have not expired.
+    pub fn shards(&self) -> Vec<Shard> {
+        self.visible_shards(self.settings().clock.now())
+    }
+
+    /// The shard with an id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShardNotFound`] if there is none or it has expired; [`Error::StreamNotFound`].
+    pub fn shard(&self, shard_id: impl Borrow<ShardId>) -> Result<Shard, Error> {
+        self.settings().check_not_deleted()?;
+        let shard_id = *shard_id.borrow();
+        let now = self.settings().clock.now();
+        let control = self.control(now);
+        let created = control.phase.at(now) != Some(StreamStatus::Creating);
+        let shard = control.shards.get(&shard_id).filter(|_| created);
+        shard.cloned().ok_or_else(|| self.shard_not_found(shard_id))
+    }
+
+    /// The open shard that takes the records of a partition key now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidPartitionKey`]; [`Error::StreamClosed`] or [`Error::StreamNotFound`].
+    pub fn shard_for(&self, partition_key: impl AsPartitionKey) -> Result<Shard, Error> {
+        let key = partition_key.partition_key();
+        check_partition_key(key)?;
+        let hash_key = || {
+            partition_key
+                .known_hash_key()
+                .unwrap_or_else(|| HashKey::of(key))
+        };
+        drop(self.control(self.settings().clock.now()));
+        let routing = self.routing().1;
+        match routing.index_of(hash_key) {
+            Some(index) => Ok(routing.shard(index).clone()),
+            None => Err(self.takes_none(routing.taking)),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.inner.settings
+    }
+
+    /// Counts the routing tables.
+    #[inline]
+    pub(crate) fn routing_version(&self) -> u64 {
+        // Acquire: pairs with `install`.
+        self.inner.routing_version.load(Ordering::Acquire)
+    }
+
+    /// The present routing table, and its number.
+    pub(crate) fn routing(&self) -> (u64, Arc<Routing>) {
+        let routing = self.inner.routing.lock();
+        (self.routing_version(), Arc::clone(&routing))
+    }
+
+    /// The routing table once no reshard is under way, after a shard refused a record.
+    #[cold]
+    pub(crate) fn settled_routing(&self, now: Timestamp) -> (u64, Arc<Routing>) {
+        drop(self.control(now));
+        self.routing()
+    }
+
+    /// Why the stream takes no records.
+    #[cold]
+    pub(crate) fn takes_none(&self, taking: Taking) -> Error {
+        match taking {
+            Taking::NoMore => Error::StreamClosed {
+                stream: self.name().to_owned(),
+            },
+            // The contract, 1.2: a stream that is being created is not found by puts.
+            Taking::Records | Taking::NotYet | Taking::Deleted => self.settings().not_found(),
+        }
+    }
+
+    pub(crate) fn visible_shards(&self, now: Timestamp) -> Vec<Shard> {
+        let control = self.control(now);
+        match control.phase.at(now) {
+            None | Some(StreamStatus::Creating | StreamStatus::Deleting) => Vec::new(),
+            Some(_) => control.shards.values().cloned().collect(),
+        }
+    }
+
+    /// Index of the next shard, and the shards that have not expired.
+    pub(crate) fn shards_and_next_index(&self, now: Timestamp) -> (u32, Vec<Shard>) {
+        let control = self.control(now);
+        (
+            control.next_index,
+            control.shards.values().cloned().collect(),
+        )
+    }
+
+    /// Takes the control lock; forgets expired shards, and begins to take records in time.
+    fn control(&self, now: Timestamp) -> MutexGuard<'_, Control> {
+        let mut control = self.inner.control.lock();
+        control.forget_expired(self.settings().cutoff(now));
+        let taking = self.inner.routing.lock().taking;
+        if taking == Taking::NotYet && control.phase.at(now) == Some(StreamStatus::Active) {
+            self.install(&control, now);
+        }
+        control
+    }
+
+    /// Takes the control lock of a stream that may be changed.
+    fn active(&self, now: Timestamp) -> Result<MutexGuard<'_, Control>, Error> {
+        let control = self.control(now);
+        match control.phase.at(now) {
+            Some(StreamStatus::Active) => Ok(control),
+            Some(status) => Err(Error::StreamNotActive {
+                stream: self.name().to_owned(),
+                status: status.as_str(),
+            }),
+            None => Err(self.settings().not_found()),
+        }
+    }
+
+    /// Replaces the routing table by that of the present shards.
+    fn install(&self, control: &Control, now: Timestamp) {
+        let routing = if self.settings().is_deleted() {
+            Routing::of_none(Taking::Deleted)
+        } else if control.closed {
+            Routing::of_none(Taking::NoMore)
+        } else if control.phase.at(now) == Some(StreamStatus::Creating) {
+            Routing::of_none(Taking::NotYet)
+        } else {
+            Routing::new(
+                control
+                    .shards
+                    .values()
+                    .filter(|shard| shard.is_open())
+                    .cloned()
+                    .collect(),
+            )
+        };
+        let mut current = self.inner.routing.lock();
+        *current = Arc::new(routing);
+        // Release, and under the lock: whoever sees the number finds this table or a later one.
+        self.inner.routing_version.fetch_add(1, Ordering::Release);
+    }
+
+    fn shard_not_found(&self, shard_id: ShardId) -> Error {
+        Error::ShardNotFound {
+            stream: self.name().to_owned(),
+            shard_id,
+        }
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    /// Forgets the shards that were closed before `cutoff`, milliseconds since the epoch.
+    fn forget_expired(&mut self, cutoff: u64) {
+        self.shards
+            .retain(|_, shard| shard.closed_ms().is_none_or(|closed| closed >= cutoff));
+    }
+}

@@ -1,0 +1,532 @@
+//! Reading all shards of a stream, across splits and merges.
+//!
+//! ```text
+//!   unfinished ──(its parents are read to the end)──> slot ──(read to the end)──> finished
+//!                                                     │   ^
+//!                                  nothing to read:   v   │  :a waker puts it back
+//!                                               its shard's waiters      in line
+//! ```
+//!
+//! # Promises, and how they could break
+//!
+//! - **Records of one partition key come in order, whatever is split and merged.** A shard is begun
+//!   only when every parent that the subscription is concerned with was read to its end. Two
+//!   parents of a merge may be generations apart, so it is not enough that no parent is being read:
+//!   a parent of a later id than the subscription began with has to be finished.
+//! - **No shard is left out.** A shard that ended hands over its children themselves, so that they are
+//!   found even if they have expired meanwhile; what was trimmed is counted.
+//! - **Idle shards cost nothing.** Only shards in line are looked at; a shard with nothing to
+//!   read waits among its shard's waiters until a waker puts it back in line.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use crate::bell::Bell;
+use crate::clock::{Clock, Timestamp};
+use crate::error::Error;
+use crate::limits::GET_RECORDS_LIMIT_MAX;
+use crate::log::{Cursor, FIRST_PLACE};
+use crate::record::Origin;
+use crate::shard::{RecordBatch, Shard, WaiterId};
+use crate::shard_id::ShardId;
+use crate::starting_position::StartingPosition;
+use crate::stream::{ShardFilter, Stream};
+use crate::sync::{Arc, Mutex};
+use crate::wait::{Undo, block_until};
+
+/// Reads the records of all shards of a stream, and follows splits and merges.
+///
+/// Each batch is of one shard. Shards with records take turns. Records of one partition key come in
+/// the order in which they were put, across any resharding: the children of a shard begin after
+/// their parents were read to the end.
+///
+/// ```
+/// use brooklet::{HashKey, StartingPosition, Stream};
+///
+/// let stream = Stream::new("orders", 1)?;
+/// let producer = stream.producer();
+/// let mut subscription = stream.subscribe(StartingPosition::TrimHorizon)?;
+/// producer.put_record("customer-17", "first")?;
+/// stream.split_shard(stream.shards()[0].id(), HashKey::new(1 << 127))?;
+/// producer.put_record("customer-17", "second")?;
+/// stream.close();
+///
+/// let mut orders = Vec::new();
+/// while !subscription.is_finished() {
+///     orders.extend(subscription.get_records(100)?);
+/// }
+/// assert_eq!(orders[0].data(), "first");
+/// assert_eq!(orders[1].data(), "second");
+/// # Ok::<(), brooklet::Error>(())
+/// ```
+pub struct Subscription {
+    stream: Stream,
+    /// The shards that are being read.
+    slots: BTreeMap<ShardId, Slot>,
+    /// The shards that wait for their parents.
+    unfinished: BTreeMap<ShardId, (Shard, Cursor)>,
+    /// Shards that were read to the end, with how many of their children were not begun yet.
+    finished: BTreeMap<ShardId, usize>,
+    /// Shards with an index below existed when the subscription began.
+    first_new_index: u32,
+    line: Arc<Line>,
+    bell: Option<Bell>,
+    /// What an empty batch says that it is of.
+    last_origin: Origin,
+}
+
+/// A shard that is being read.
+struct Slot {
+    shard: Shard,
+    cursor: Cursor,
+    waiter: Option<WaiterId>,
+}
+
+/// The shards that may have something to read, and who is to be told of the next.
+#[derive(Default)]
+struct Line {
+    state: Mutex<LineState>,
+}
+
+#[derive(Default)]
+struct LineState {
+    shards: VecDeque<ShardId>,
+    waker: Option<Waker>,
+    bell: Option<Bell>,
+}
+
+/// Puts a shard back in line.
+struct BackInLine {
+    line: Arc<Line>,
+    shard_id: ShardId,
+}
+
+impl Stream {
+    /// Reads all shards from a position on: [`TrimHorizon`](StartingPosition::TrimHorizon),
+    /// [`Latest`](StartingPosition::Latest) or [`AtTimestamp`](StartingPosition::AtTimestamp).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SequenceNumberForSubscription`]; [`Error::TimestampInFuture`];
+    /// [`Error::StreamNotActive`], [`Error::StreamNotFound`].
+    pub fn subscribe(&self, position: StartingPosition) -> Result<Subscription, Error> {
+        let now = self.settings().clock.now();
+        let (filter, cursor): (_, &dyn Fn(&Shard) -> Cursor) = match position {
+            StartingPosition::TrimHorizon => (ShardFilter::FromTrimHorizon, &|shard| {
+                shard.horizon_cursor(now)
+            }),
+            StartingPosition::Latest => (ShardFilter::AtLatest, &|shard| shard.tip_cursor()),
+            StartingPosition::AtTimestamp(timestamp) => {
+                (ShardFilter::FromTimestamp(timestamp), &move |shard| {
+                    shard.time_cursor(now, timestamp)
+                })
+            }
+            StartingPosition::AtSequenceNumber(_) | StartingPosition::AfterSequenceNumber(_) => {
+                return Err(Error::SequenceNumberForSubscription);
+            }
+        };
+        let (first_new_index, shards) = self.list_shards_and_next_index(filter)?;
+        let unfinished: BTreeMap<_, _> = shards
+            .into_iter()
+            .map(|shard| (shard.id(), (shard.clone(), cursor(&shard))))
+            .collect();
+        let any_id = unfinished
+            .keys()
+            .next()
+            .copied()
+            .unwrap_or(ShardId::from_index(0));
+        let mut subscription = Subscription {
+            stream: self.clone(),
+            slots: BTreeMap::new(),
+            unfinished,
+            finished: BTreeMap::new(),
+            first_new_index,
+            line: Arc::default(),
+            bell: None,
+            last_origin: Origin {
+                created_secs: 0,
+                shard_id: any_id,
+            },
+        };
+        subscription.begin_shards();
+        Ok(subscription)
+    }
+}
+
+impl Subscription {
+    /// Pulls the next records of some shard, up to `limit` (1 to 10,000) and 10 MiB. Never waits:
+    /// the batch is empty if no shard has any; its shard then means nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidLimit`]; [`Error::ReadThrottled`] with limits;
+    /// [`Error::StreamNotFound`] once the stream was deleted. No record is lost by an error.
+    pub fn get_records(&mut self, limit: usize) -> Result<RecordBatch, Error> {
+        if !(1..=GET_RECORDS_LIMIT_MAX).contains(&limit) {
+            return Err(Error::InvalidLimit { limit });
+        }
+        self.stream.settings().check_not_deleted()?;
+        let batch = self.next_batch(limit);
+        self.set_bell();
+        Ok(batch?.unwrap_or_else(|| RecordBatch::empty(self.last_origin)))
+    }
+
+    /// As [`get_records`](Self::get_records), but waits for records, at most `timeout` of the
+    /// stream's clock. It does not wait once all shards were read to the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_records`](Self::get_records).
+    pub fn get_records_timeout(
+        &mut self,
+        limit: usize,
+        timeout: Duration,
+    ) -> Result<RecordBatch, Error> {
+        let mut batch = self.get_records(limit)?;
+        let stream = self.stream.clone();
+        let clock = &*stream.settings().clock;
+        let deadline = clock.monotonic().saturating_add(timeout);
+        while !batch.is_news() && !self.is_finished() && !timeout.is_zero() {
+            let line = Arc::clone(&self.line);
+            let register = |waker| line.wait(waker).then(|| Undo(|| line.stop_waiting()));
+            let news = block_until(clock, deadline, || line.is_waiting_for_reader(), register);
+            batch = self.get_records(limit)?;
+            if !news {
+                break;
+            }
+        }
+        Ok(batch)
+    }
+
+    /// As [`get_records_timeout`](Self::get_records_timeout), but waits until a time of the stream's
+    /// clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_records`](Self::get_records).
+    pub fn get_records_deadline(
+        &mut self,
+        limit: usize,
+        deadline: impl Into<Timestamp>,
+    ) -> Result<RecordBatch, Error> {
+        let now = self.stream.settings().clock.now();
+        self.get_records_timeout(limit, deadline.into().duration_since(now))
+    }
+
+    /// As [`get_records`](Self::get_records), but waits for records without blocking the thread. A
+    /// future that is dropped has read nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_records`](Self::get_records).
+    pub fn get_records_async(
+        &mut self,
+        limit: usize,
+    ) -> impl Future<Output = Result<RecordBatch, Error>> + Send + '_ {
+        GetRecords {
+            subscription: self,
+            limit,
+        }
+    }
+
+    /// The batches from here on, of up to `limit` records each, as a [`futures_core::Stream`]. It
+    /// ends when all shards were read to the end, or after an error that no retry mends.
+    pub const fn batches(self, limit: usize) -> SubscriptionBatches {
+        SubscriptionBatches {
+            subscription: self,
+            limit,
+            failed: false,
+        }
+    }
+
+    /// A channel that holds a `()` whenever [`get_records`](Self::get_records) may give something
+    /// new, for `select!`; as [`ShardIterator::ready`](crate::ShardIterator::ready). Now and then it
+    /// rings for an empty batch.
+    pub fn ready(&mut self) -> Receiver<()> {
+        let bell = self.bell.get_or_insert_with(Bell::new).clone();
+        self.line.state.lock().bell = Some(bell.clone());
+        self.set_bell();
+        bell.receiver()
+    }
+
+    /// Whether all shards were read to the end and none can follow: the stream was closed.
+    pub fn is_finished(&self) -> bool {
+        self.slots.is_empty() && self.unfinished.is_empty()
+    }
+
+    /// The next batch that tells anything.
+    fn next_batch(&mut self, limit: usize) -> Result<Option<RecordBatch>, Error> {
+        while let Some(shard_id) = self.line.next() {
+            let Some(slot) = self.slots.get_mut(&shard_id) else {
+                continue;
+            };
+            slot.waiter = None;
+            let batch = match slot.shard.read(&mut slot.cursor, limit) {
+                Ok(batch) => batch,
+                Err(error) => {
+                    self.line.join(shard_id);
+                    return Err(error);
+                }
+            };
+            self.last_origin = batch.origin;
+            if batch.shard_ended() {
+                self.finish(shard_id, &batch);
+            } else if batch.is_news() {
+                self.line.join(shard_id);
+            } else {
+                slot.wait(&self.line);
+            }
+            if !batch.is_empty() || batch.missed_count() > 0 {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A shard was read to the end: its children may begin.
+    fn finish(&mut self, shard_id: ShardId, batch: &RecordBatch) {
+        self.slots.remove(&shard_id);
+        let successors = batch
+            .closing
+            .as_ref()
+            .map_or(&[][..], |closing| &closing.successors);
+        if !successors.is_empty() {
+            self.finished.insert(shard_id, successors.len());
+        }
+        for child in successors {
+            // From its first record: what was trimmed before it was begun is missed.
+            let begin = || (child.clone(), Cursor::at(FIRST_PLACE));
+            self.unfinished.entry(child.id()).or_insert_with(begin);
+        }
+        self.begin_shards();
+    }
+
+    /// Begins the shards all of whose parents were read to the end.
+    fn begin_shards(&mut self) {
+        let ready: Vec<_> = self
+            .unfinished
+            .iter()
+            .filter(|(_, (shard, _))| self.parents_are_done(shard))
+            .map(|(shard_id, _)| *shard_id)
+            .collect();
+        for shard_id in ready {
+            let Some((shard, cursor)) = self.unfinished.remove(&shard_id) else {
+                continue;
+            };
+            self.forget_parents(&shard);
+            self.slots.insert(
+                shard_id,
+                Slot {
+                    shard,
+                    cursor,
+                    waiter: None,
+                },
+            );
+            self.line.join(shard_id);
+        }
+    }
+
+    fn parents_are_done(&self, shard: &Shard) -> bool {
+        shard.parents().iter().all(|parent| {
+            let known = self.slots.contains_key(&parent) || self.unfinished.contains_key(&parent);
+            let concerns_us = known || parent.index() >= self.first_new_index;
+            !concerns_us || self.finished.contains_key(&parent)
+        })
+    }
+
+    /// A shard was begun: parents all of whose children were begun need not be remembered.
+    fn forget_parents(&mut self, shard: &Shard) {
+        for parent in shard.parents().iter() {
+            if let Some(children) = self.finished.get_mut(&parent) {
+                *children -= 1;
+                if *children == 0 {
+                    self.finished.remove(&parent);
+                }
+            }
+        }
+    }
+
+    fn poll_get_records(
+        &mut self,
+        context: &Context<'_>,
+        limit: usize,
+    ) -> Poll<Result<RecordBatch, Error>> {
+        loop {
+            let batch = self.get_records(limit)?;
+            if batch.is_news() || self.is_finished() {
+                return Poll::Ready(Ok(batch));
+            }
+            if self.line.wait(context.waker().clone()) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn set_bell(&self) {
+        let Some(bell) = &self.bell else { return };
+        bell.silence();
+        if self.line.is_waiting_for_reader() {
+            bell.ring();
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        for slot in self.slots.values() {
+            if let Some(id) = slot.waiter {
+                slot.shard.stop_waiting(id);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("stream", &self.stream.name())
+            .field("shards", &self.slots.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Slot {
+    /// Gets back in line as soon as there is something to read.
+    fn wait(&mut self, line: &Arc<Line>) {
+        let shard_id = self.shard.id();
+        let back = BackInLine {
+            line: Arc::clone(line),
+            shard_id,
+        };
+        self.waiter = self
+            .shard
+            .wait_for_news(&self.cursor, Waker::from(Arc::new(back)));
+        if self.waiter.is_none() {
+            line.join(shard_id);
+        }
+    }
+}
+
+impl Line {
+    /// Puts a shard in line and tells whoever waits.
+    fn join(&self, shard_id: ShardId) {
+        let (waker, bell) = {
+            let mut state = self.state.lock();
+            state.shards.push_back(shard_id);
+            (state.waker.take(), state.bell.clone())
+        };
+        if let Some(bell) = bell {
+            bell.ring();
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn next(&self) -> Option<ShardId> {
+        self.state.lock().shards.pop_front()
+    }
+
+    /// Whether a shard is in line.
+    fn is_waiting_for_reader(&self) -> bool {
+        !self.state.lock().shards.is_empty()
+    }
+
+    /// Has a waker called when a shard gets in line; `false` if one is.
+    fn wait(&self, waker: Waker) -> bool {
+        let replaced = {
+            let mut state = self.state.lock();
+            if !state.shards.is_empty() {
+                return false;
+            }
+            state.waker.replace(waker)
+        };
+        // A waker's drop may be user code: not under the lock.
+        drop(replaced);
+        true
+    }
+
+    fn stop_waiting(&self) {
+        let waker = self.state.lock().waker.take();
+        drop(waker);
+    }
+}
+
+impl Wake for BackInLine {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.line.join(self.shard_id);
+    }
+}
+
+/// The future of one `get_records`.
+struct GetRecords<'a> {
+    subscription: &'a mut Subscription,
+    limit: usize,
+}
+
+impl Future for GetRecords<'_> {
+    type Output = Result<RecordBatch, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.subscription.poll_get_records(context, this.limit)
+    }
+}
+
+impl Drop for GetRecords<'_> {
+    fn drop(&mut self) {
+        self.subscription.line.stop_waiting();
+    }
+}
+
+/// The batches of a subscription as a [`futures_core::Stream`]; see [`Subscription::batches`].
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct SubscriptionBatches {
+    subscription: Subscription,
+    limit: usize,
+    failed: bool,
+}
+
+impl SubscriptionBatches {
+    /// The subscription, at the position after the last batch.
+    pub fn into_subscription(self) -> Subscription {
+        self.subscription.line.stop_waiting();
+        self.subscription
+    }
+}
+
+impl futures_core::Stream for SubscriptionBatches {
+    type Item = Result<RecordBatch, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.failed || this.subscription.is_finished() {
+            return Poll::Ready(None);
+        }
+        let result = std::task::ready!(this.subscription.poll_get_records(context, this.limit));
+        match result {
+            Ok(batch) if batch.is_news() => Poll::Ready(Some(Ok(batch))),
+            Ok(_) => Poll::Ready(None),
+            Err(error) => {
+                this.failed = !error.is_retryable();
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+}
+
+impl futures_core::FusedStream for SubscriptionBatches {
+    fn is_terminated(&self) -> bool {
+        self.failed || self.subscription.is_finished()
+    }
+}

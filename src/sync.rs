@@ -1,0 +1,27 @@
+//! The primitives of concurrency, in one place, so that a model checker can stand in for them.
+//!
+//! Nothing else in the crate names `std::sync`, `std::thread` or `parking_lot`.
+
+pub(crate) use std::hint::spin_loop;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+pub(crate) use std::sync::{Arc, LazyLock, OnceLock};
+pub(crate) use std::thread::panicking;
+
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+
+/// A value on cache lines of its own, so that a neighbour's writes do not slow its readers.
+///
+/// 128 bytes, because the prefetcher of current x86-64 processors fetches lines in pairs and some
+/// Arm processors have lines of that size.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct OwnLine<T>(pub(crate) T);
+
+impl<T> std::ops::Deref for OwnLine<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}

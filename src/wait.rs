@@ -1,0 +1,51 @@
+//! Blocking until there is something, on the stream's clock: spin for a moment, then sleep.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::clock::{Clock, Parker};
+use crate::sync::spin_loop;
+
+/// Looks so often before it sleeps: a few hundred nanoseconds, a small part of what it costs a
+/// writer to wake a sleeping reader.
+const SPINS: u32 = 100;
+
+/// Blocks until `is_over` or the clock's monotonic time has reached `deadline`; says whether it is
+/// over. `register` has a waker called when it may be; it says `None` if it is already. What it
+/// returns is dropped to undo that.
+pub(crate) fn block_until<G>(
+    clock: &dyn Clock,
+    deadline: Duration,
+    is_over: impl Fn() -> bool,
+    mut register: impl FnMut(Waker) -> Option<G>,
+) -> bool {
+    thread_local! {
+        static PARKER: Parker = Parker::new();
+    }
+    for _ in 0..SPINS {
+        if is_over() {
+            return true;
+        }
+        spin_loop();
+    }
+    let parker = PARKER.with(Parker::clone);
+    while clock.monotonic() < deadline {
+        let Some(_registered) = register(parker.waker()) else {
+            return true;
+        };
+        clock.park(&parker, deadline);
+        if is_over() {
+            return true;
+        }
+    }
+    is_over()
+}
+
+/// Runs a function when it is dropped: undoes a registration, even if user code panics.
+pub(crate) struct Undo<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for Undo<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
