@@ -42,7 +42,6 @@
 //!  0 limits        clock         sync
 //! ```
 
-
 #![warn(
     missing_docs,
     unreachable_pub,

@@ -195,6 +195,9 @@ pub(crate) struct Chunk {
     /// Arrival time that the frames count from, milliseconds since the epoch.
     base_arrival: u64,
     units: Box<[UnsafeCell<u64>]>,
+    /// What a chunk that is no longer open holds; its charge is 0 until then.
+    sealed_last_arrival: AtomicU64,
+    sealed_charge: AtomicU64,
     /// Packed [`Extent`] up to which readers may read.
     published: OwnLine<AtomicU64>,
     /// Extent before which the handles are dropped; only with `&mut`.
@@ -218,6 +221,8 @@ impl Chunk {
             first: 0,
             base_arrival: 0,
             units,
+            sealed_last_arrival: AtomicU64::new(0),
+            sealed_charge: AtomicU64::new(0),
             published: OwnLine(AtomicU64::new(0)),
             dropped: Extent::START,
             has_handles: AtomicU64::new(0),
@@ -243,6 +248,16 @@ impl Chunk {
     /// Arrival of the first record.
     pub(crate) const fn first_arrival(&self) -> u64 {
         self.base_arrival
+    }
+
+    /// What the chunk holds, if it is no longer open.
+    pub(crate) fn sealed(&self) -> Option<Sealed> {
+        let charge = self.sealed_charge.load(Ordering::Relaxed);
+        let last_arrival = self.sealed_last_arrival.load(Ordering::Relaxed);
+        (charge > 0).then_some(Sealed {
+            last_arrival,
+            charge,
+        })
     }
 
     pub(crate) fn has_handles(&self) -> bool {
@@ -297,6 +312,8 @@ pub(crate) struct OpenChunk {
     chunk: Arc<Chunk>,
     /// Where the next frame goes; at or behind what is published.
     end: Extent,
+    last_arrival: u64,
+    charge: u64,
     out_of_line_bytes: u64,
 }
 
@@ -317,10 +334,13 @@ impl OpenChunk {
         fresh.dropped = Extent::START;
         *fresh.has_handles.get_mut() = 0;
         *fresh.published.0.get_mut() = 0;
+        *fresh.sealed_charge.get_mut() = 0;
         let end = Extent::START;
         Ok(Self {
             chunk,
             end,
+            last_arrival: base_arrival,
+            charge: 0,
             out_of_line_bytes: 0,
         })
     }
@@ -378,7 +398,10 @@ impl OpenChunk {
             self.out_of_line_bytes += header.data_bytes() as u64;
         }
         self.end = end;
-        Some(header.charge())
+        self.last_arrival = arrival;
+        let charge = header.charge();
+        self.charge += charge;
+        Some(charge)
     }
 
     /// Shows readers all frames that were written.
@@ -389,6 +412,25 @@ impl OpenChunk {
             .published
             .store(self.end.pack(), Ordering::Release);
     }
+
+    /// Writes down what the chunk holds: it will not get more. Only the writer's side asks for it.
+    pub(crate) fn seal(&self) {
+        self.chunk
+            .sealed_last_arrival
+            .store(self.last_arrival, Ordering::Relaxed);
+        self.chunk
+            .sealed_charge
+            .store(self.charge, Ordering::Relaxed);
+    }
+}
+
+/// What a chunk that is no longer open holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sealed {
+    /// Arrival of its last record.
+    pub(crate) last_arrival: u64,
+    /// Charge of all its records.
+    pub(crate) charge: u64,
 }
 
 /// One record as it lies in its chunk.
@@ -424,12 +466,6 @@ impl<'a> Frame<'a> {
     #[inline]
     pub(crate) const fn charge(&self) -> u64 {
         self.header.charge()
-    }
-
-    /// Bytes of key and data.
-    #[inline]
-    pub(crate) const fn user_bytes(&self) -> u64 {
-        self.header.user_bytes()
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use std::mem;
 use bytes::Bytes;
 
 use crate::log::chunk::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, OpenChunk};
-use crate::log::{Chunk, Extent, FIRST_PLACE, Log, charge};
+use crate::log::{Chunk, Extent, FIRST_PLACE, Frame, Log, charge};
 use crate::sync::{Arc, Ordering};
 
 /// How much a log retains.
@@ -44,12 +44,17 @@ struct Oldest {
     /// The chunk it lies in, once one was looked for.
     chunk: Option<Arc<Chunk>>,
     at: Extent,
-    /// Whether `chunk` is another one since chunks were last released.
-    moved_on: bool,
     /// Charge of all that is retained.
     charge: u64,
     /// Bytes of keys and data that were trimmed.
     trimmed_bytes: u64,
+}
+
+/// How much to trim.
+enum Trim {
+    Nothing,
+    Record,
+    RestOfChunk,
 }
 
 impl Writer {
@@ -59,7 +64,6 @@ impl Writer {
             place: FIRST_PLACE,
             chunk: None,
             at: Extent::START,
-            moved_on: false,
             charge: 0,
             trimmed_bytes: 0,
         };
@@ -118,20 +122,25 @@ impl Writer {
         // Release: after the chunk's extent; pairs with `Log::next`.
         log.next.store(self.next, Ordering::Release);
         if self.is_over_capacity() {
-            self.trim_while(log, |writer| writer.is_over_capacity());
+            self.trim_to_capacity(log);
         }
     }
 
     /// Trims the records that arrived before `cutoff`.
     pub(crate) fn trim_expired(&mut self, log: &Log, cutoff: u64) {
-        self.trim_while(log, |writer| {
-            writer.oldest_arrival(log).is_some_and(|a| a < cutoff)
+        self.trim_while(log, |chunk, frame, _| match chunk.sealed() {
+            Some(sealed) if sealed.last_arrival < cutoff => Trim::RestOfChunk,
+            _ if frame.arrival() < cutoff => Trim::Record,
+            _ => Trim::Nothing,
         });
     }
 
     /// Trims everything; used when nobody may read the log any more.
     pub(crate) fn trim_all(&mut self, log: &Log) {
-        self.trim_while(log, |_| true);
+        self.trim_while(log, |chunk, _, _| match chunk.sealed() {
+            Some(_) => Trim::RestOfChunk,
+            None => Trim::Record,
+        });
     }
 
     /// Whether one more record would take the log over its capacity.
@@ -145,8 +154,8 @@ impl Writer {
         if self.oldest.place == self.next {
             return None;
         }
-        let (chunk, at) = self.find_oldest(log);
-        let frame = chunk.frames(at, chunk.published()).next();
+        let chunk = self.oldest_chunk(log);
+        let frame = chunk.frames(self.oldest.at, chunk.published()).next();
         Some(
             frame
                 .expect("the oldest retained record is published")
@@ -200,6 +209,7 @@ impl Writer {
         self.publish(log);
         self.trim_expired(log, cutoff);
         if let Some(open) = self.open.take() {
+            open.seal();
             self.sealed_bytes += open.end().bytes;
             self.chunk_bytes = (self.chunk_bytes * 2).min(chunk_bytes_max(self.capacity));
         }
@@ -222,38 +232,77 @@ impl Writer {
         self.open = Some(open);
     }
 
-    /// Trims the oldest record again and again; whole chunks go from the directory.
-    fn trim_while(&mut self, log: &Log, more: impl Fn(&mut Self) -> bool) {
+    /// Trims as little as needed: records where the number of records counts, chunks that are
+    /// small against the capacity where bytes do, so that most puts have nothing to trim.
+    #[cold]
+    fn trim_to_capacity(&mut self, log: &Log) {
+        let Capacity { records, bytes } = self.capacity;
+        self.trim_while(log, |chunk, _, writer| {
+            let small = chunk
+                .sealed()
+                .is_some_and(|sealed| sealed.charge <= bytes / 64);
+            if writer.oldest.charge > bytes && small {
+                Trim::RestOfChunk
+            } else if writer.oldest.charge > bytes || writer.next - writer.oldest.place > records {
+                Trim::Record
+            } else {
+                Trim::Nothing
+            }
+        });
+    }
+
+    /// Trims from the oldest record on, as `how_much` says of it and its chunk, until that is
+    /// nothing.
+    fn trim_while(&mut self, log: &Log, how_much: impl Fn(&Chunk, Frame<'_>, &Self) -> Trim) {
         let before = self.oldest.place;
-        while self.oldest.place < self.next && more(self) {
-            let (chunk, at) = self.find_oldest(log);
-            let frame = chunk.frames(at, chunk.published()).next();
+        let mut chunks_done = false;
+        while self.oldest.place < self.next {
+            let chunk = self.oldest_chunk(log);
+            let published = chunk.published();
+            let frame = chunk.frames(self.oldest.at, published).next();
             let frame = frame.expect("the oldest retained record is published");
-            let (end, charge, bytes) = (frame.end(), frame.charge(), frame.user_bytes());
-            self.oldest.at = end;
-            self.oldest.place += 1;
+            let (end, charge) = match how_much(&chunk, frame, self) {
+                Trim::Nothing => break,
+                Trim::Record => (frame.end(), frame.charge()),
+                Trim::RestOfChunk => {
+                    let whole = chunk.sealed().filter(|_| self.oldest.at == Extent::START);
+                    let rest = || {
+                        chunk
+                            .frames(self.oldest.at, published)
+                            .map(|f| f.charge())
+                            .sum()
+                    };
+                    (published, whole.map_or_else(rest, |sealed| sealed.charge))
+                }
+            };
+            self.oldest.place += u64::from(end.frames - self.oldest.at.frames);
+            self.oldest.trimmed_bytes += end.bytes - self.oldest.at.bytes;
             self.oldest.charge -= charge;
-            self.oldest.trimmed_bytes += bytes;
+            self.oldest.at = end;
+            if end == published && chunk.sealed().is_some() {
+                self.oldest.chunk = None;
+                chunks_done = true;
+            }
         }
         if self.oldest.place != before {
             // Release: `next` is stored before, so nobody sees a horizon beyond it. Before the
             // chunks go, so that a reader that misses one finds the new horizon.
             log.trim_horizon.store(self.oldest.place, Ordering::Release);
-            let done = |chunk: &Arc<Chunk>| chunk.next() <= self.oldest.place;
-            if mem::take(&mut self.oldest.moved_on) || self.oldest.chunk.as_ref().is_none_or(done) {
-                self.release_chunks(log);
-            }
+        }
+        if chunks_done {
+            self.release_chunks(log);
         }
     }
 
-    /// The chunk and the extent at which the oldest retained record lies; there is one.
-    fn find_oldest(&mut self, log: &Log) -> (&Chunk, Extent) {
-        let done = self
+    /// The chunk in which the oldest retained record lies; there is one.
+    fn oldest_chunk(&mut self, log: &Log) -> Arc<Chunk> {
+        // The open chunk may have been trimmed to its end before another was opened.
+        let found = self
             .oldest
             .chunk
-            .as_ref()
-            .is_none_or(|c| c.next() <= self.oldest.place);
-        if done {
+            .take()
+            .filter(|chunk| chunk.next() > self.oldest.place);
+        let chunk = found.unwrap_or_else(|| {
             let directory = log.directory.lock();
             let place = self.oldest.place;
             let after = directory
@@ -263,13 +312,10 @@ impl Writer {
             if chunk.first == place {
                 self.oldest.at = Extent::START;
             }
-            self.oldest.chunk = Some(Arc::clone(chunk));
-            self.oldest.moved_on = true;
-        }
-        (
-            self.oldest.chunk.as_ref().expect("just looked for"),
-            self.oldest.at,
-        )
+            Arc::clone(chunk)
+        });
+        self.oldest.chunk = Some(Arc::clone(&chunk));
+        chunk
     }
 
     /// Takes the chunks without a retained record out of the directory, but never the open one.
@@ -292,14 +338,6 @@ impl Writer {
                 }
             };
             let Some(chunk) = released else { return };
-            if self
-                .oldest
-                .chunk
-                .as_ref()
-                .is_some_and(|oldest| Arc::ptr_eq(oldest, &chunk))
-            {
-                self.oldest.chunk = None;
-            }
             if chunk.has_handles() {
                 self.retired.push(chunk);
             } else {

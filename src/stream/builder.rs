@@ -90,6 +90,9 @@ impl StreamBuilder {
     /// How much memory the records that a shard retains may take, in bytes: at least 1,024;
     /// 256 MiB unless set.
     ///
+    /// What is over is trimmed, the oldest first: record by record or, of a shard of 4 MiB or more,
+    /// up to a 64th of the capacity at a time.
+    ///
     /// A record takes 8 bytes, its partition key and its data, rounded up to 8 bytes; if its data is
     /// over 512 bytes, which are not copied, 32 bytes for the handle besides. A shard has at
     /// most 192 KiB of other memory and, of large records, a sixteenth of the capacity (4 MiB at
