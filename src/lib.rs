@@ -61,6 +61,7 @@ mod clock;
 pub mod limits;
 
 mod bell;
+mod call_out;
 mod hash_key;
 mod sequence;
 mod shard_id;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::error::Error;
 use crate::stream::{Stream, StreamBuilder};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, MutexGuard};
 
 /// Named streams: what an account in a region is to Kinesis.
 ///
@@ -123,12 +123,20 @@ impl Registry {
     }
 
     /// The streams that are not gone yet.
-    fn streams_at(&self, now: Timestamp) -> crate::sync::MutexGuard<'_, BTreeMap<String, Stream>> {
-        let mut streams = self.shared.streams.lock();
+    fn streams_at(&self, now: Timestamp) -> MutexGuard<'_, BTreeMap<String, Stream>> {
         if !self.shared.state_delay.is_zero() {
-            streams.retain(|_, stream| stream.status_at(now).is_some());
+            self.forget_gone(now);
         }
-        streams
+        self.shared.streams.lock()
+    }
+
+    /// Forgets the streams that were deleted long enough ago.
+    fn forget_gone(&self, now: Timestamp) {
+        let mut gone: Vec<_> = self.shared.streams.lock().values().cloned().collect();
+        // Without the lock: a stream that is asked for its state may drop data that has expired.
+        gone.retain(|stream| stream.status_at(now).is_none());
+        let mut streams = self.shared.streams.lock();
+        streams.retain(|_, stream| !gone.iter().any(|gone| gone.is_same(stream)));
     }
 
     fn not_found(name: &str) -> Error {

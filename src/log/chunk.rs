@@ -36,6 +36,7 @@ use std::ptr;
 
 use bytes::Bytes;
 
+use crate::call_out::CallOuts;
 use crate::record::{Origin, RecordView};
 use crate::sync::{Arc, AtomicU64, Ordering, OwnLine};
 
@@ -275,10 +276,15 @@ impl Chunk {
         }
     }
 
-    /// Drops the handles of all frames. User code may run: call it with no lock held.
+    /// Drops the handles of all frames, each even if another's drop panics. User code may run: call
+    /// it with no lock held.
     pub(crate) fn drop_handles(&mut self) {
+        if *self.has_handles.get_mut() == 0 {
+            return;
+        }
         let published = self.published();
-        while self.dropped.units < published.units && *self.has_handles.get_mut() != 0 {
+        let mut calls = CallOuts::default();
+        while self.dropped.units < published.units {
             let at = self.dropped;
             let header = self.header(at.units);
             self.dropped = at.past(header);
@@ -287,9 +293,10 @@ impl Chunk {
                 // SAFETY: the frame is published, so the handle was written; `&mut self` and the
                 // step of `dropped` above make this the only time that it is dropped, and
                 // nobody reads it afterwards: nobody else holds the chunk.
-                unsafe { ptr::drop_in_place(handle) };
+                calls.run(|| unsafe { ptr::drop_in_place(handle) });
             }
         }
+        calls.finish();
     }
 
     #[inline]
@@ -329,7 +336,7 @@ impl OpenChunk {
         let Some(fresh) = Arc::get_mut(&mut chunk) else {
             return Err(chunk);
         };
-        debug_assert!(*fresh.has_handles.get_mut() == 0 || fresh.dropped == fresh.published());
+        assert!(*fresh.has_handles.get_mut() == 0 || fresh.dropped == fresh.published());
         (fresh.serial, fresh.first, fresh.base_arrival) = (serial, first, base_arrival);
         fresh.dropped = Extent::START;
         *fresh.has_handles.get_mut() = 0;

@@ -32,13 +32,14 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hash_key::HashKeyRange;
 use crate::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_LIMIT_MAX, ReadLimiter, WriteLimiter};
-use crate::log::{Chunk, Cursor, FIRST_PLACE, Log, ReadLimit, Writer, clean};
+use crate::log::{Cursor, FIRST_PLACE, Log, ReadLimit, Writer};
 use crate::record::Origin;
 use crate::sequence::SequenceNumber;
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
 use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering, OwnLine};
 
+mod aftermath;
 mod batch;
 mod child;
 mod metrics;
@@ -52,9 +53,11 @@ pub use child::ChildShard;
 pub use metrics::ShardMetrics;
 pub use settings::OnFull;
 
+pub(crate) use aftermath::Aftermath;
 pub(crate) use settings::Settings;
 pub(crate) use waiters::WaiterId;
 
+use aftermath::Leftover;
 use waiters::Waiters;
 
 /// One ordered part of a stream: it takes the records whose hash keys lie in its range.
@@ -120,15 +123,6 @@ pub(crate) struct ClosedAt {
 pub(crate) struct Parents {
     pub(crate) parent: Option<ShardId>,
     pub(crate) adjacent: Option<ShardId>,
-}
-
-impl ClosedAt {
-    pub(crate) fn later(self, other: Self) -> Self {
-        Self {
-            ms: self.ms.max(other.ms),
-            secs: self.secs.max(other.secs),
-        }
-    }
 }
 
 impl Parents {
@@ -269,45 +263,53 @@ impl Shard {
         self.change(|core, state| run(&mut |key, data| state.append(core, now, key, data)));
     }
 
-    /// Closes the shard at `now` or, if that is later, at its last record. `succeed` is told when,
-    /// while no record can be accepted; it makes the shards that come after. `None`: it was
-    /// closed already.
+    /// Closes shards at one time: `now`, or that of the latest of their records if it is later.
+    /// `succeed` is told when, while none of them can accept a record, and makes the shards that
+    /// come after. Nothing happens, and `None` is returned, if one was closed already.
     pub(crate) fn close<R>(
-        &self,
+        shards: &[&Self],
         now: Timestamp,
+        aftermath: &mut Aftermath,
         succeed: impl FnOnce(ClosedAt) -> (Vec<Self>, R),
     ) -> Option<R> {
-        let result = self.change(|core, state| {
-            if state.closed {
-                return None;
-            }
+        let mut states: Vec<_> = shards.iter().map(|shard| shard.core.state.lock()).collect();
+        if states.iter().any(|state| state.closed) {
+            return None;
+        }
+        let mut at = ClosedAt {
+            ms: now.as_millis(),
+            secs: 0,
+        };
+        for (shard, state) in shards.iter().zip(&states) {
+            at.ms = at.ms.max(state.writer.last_arrival());
+            at.secs = at.secs.max(shard.core.origin.created_secs);
+        }
+        at.secs = at.secs.max(at.ms / 1000);
+        let (successors, result) = succeed(at);
+        for (shard, state) in shards.iter().zip(&mut states) {
             let Origin {
                 created_secs,
                 shard_id,
-            } = core.origin;
-            let ms = now.as_millis().max(state.writer.last_arrival());
-            let at = ClosedAt {
-                ms,
-                secs: (ms / 1000).max(created_secs),
-            };
-            let (successors, result) = succeed(at);
-            let children = successors.iter().map(Self::as_child).collect();
-            let ending = SequenceNumber::ending(created_secs, shard_id.index(), at.secs);
+            } = shard.core.origin;
             let closing = Closing {
                 at_ms: at.ms,
-                ending,
-                children,
-                successors,
+                ending: SequenceNumber::ending(created_secs, shard_id.index(), at.secs),
+                children: successors.iter().map(Self::as_child).collect(),
+                successors: successors.clone(),
             };
-            core.closing
+            shard
+                .core
+                .closing
                 .set(Arc::new(closing))
                 .expect("a shard is closed once");
             state.closed = true;
-            state.waiting = true;
-            Some(result)
-        });
-        self.core.putters.wake_all();
-        result
+            state.waiting = false;
+        }
+        drop(states);
+        for shard in shards {
+            aftermath.wake(shard);
+        }
+        Some(result)
     }
 
     /// When it was closed, in milliseconds since the epoch.
@@ -321,22 +323,15 @@ impl Shard {
     }
 
     /// Trims what arrived before `cutoff`, milliseconds since the epoch.
-    pub(crate) fn trim_expired(&self, cutoff: u64) {
-        self.change(|core, state| state.writer.trim_expired(&core.log, cutoff));
+    pub(crate) fn trim_expired(&self, cutoff: u64, aftermath: &mut Aftermath) {
+        let (_, leftover) = self.locked(|core, state| state.writer.trim_expired(&core.log, cutoff));
+        aftermath.add(self, leftover);
     }
 
-    /// Trims everything: the stream was deleted.
-    pub(crate) fn trim_all(&self) {
-        self.change(|core, state| state.writer.trim_all(&core.log));
-    }
-
-    /// Wakes all who wait, so that they look at what has changed.
-    pub(crate) fn wake_all(&self) {
-        // The lock: whoever is about to wait has looked either before the change, and is
-        // registered, or after it.
-        drop(self.core.state.lock());
-        self.core.readers.wake_all();
-        self.core.putters.wake_all();
+    /// Trims everything: nobody may read it any more.
+    pub(crate) fn trim_all(&self, aftermath: &mut Aftermath) {
+        let (_, leftover) = self.locked(|core, state| state.writer.trim_all(&core.log));
+        aftermath.add(self, leftover);
     }
 
     fn as_child(&self) -> ChildShard {
@@ -372,32 +367,27 @@ impl Shard {
         }
     }
 
-    /// Runs a change under the lock; publishes, wakes and cleans up after it.
+    /// Runs a change under the lock, and after it what the change leaves to be done.
     #[inline]
     fn change<R>(&self, change: impl FnOnce(&Core, &mut State) -> R) -> R {
+        let (result, leftover) = self.locked(change);
+        leftover.settle(self);
+        result
+    }
+
+    /// Runs a change under the lock and publishes it.
+    #[inline]
+    fn locked<R>(&self, change: impl FnOnce(&Core, &mut State) -> R) -> (R, Leftover) {
         let core = &*self.core;
         let mut state = core.state.lock();
         let result = change(core, &mut state);
         state.writer.publish(&core.log);
-        let wake = mem::take(&mut state.waiting);
-        let retired = state.writer.take_retired();
-        drop(state);
-        // Data is dropped first: a panic in there must not keep readers asleep, so they are woken
-        // by a guard.
-        let _woken = wake.then(|| WakeOnDrop(&core.readers));
-        if !retired.is_empty() {
-            self.clean(retired);
-        }
-        result
-    }
-
-    #[cold]
-    fn clean(&self, retired: Vec<Arc<Chunk>>) {
-        for chunk in retired {
-            if let Some(spare) = clean(chunk) {
-                self.core.state.lock().writer.offer_spare(spare);
-            }
-        }
+        let leftover = Leftover {
+            wake_readers: mem::take(&mut state.waiting),
+            wake_putters: false,
+            retired: state.writer.take_retired(),
+        };
+        (result, leftover)
     }
 }
 
@@ -427,13 +417,13 @@ impl Shard {
 
     /// At the oldest record of now.
     pub(crate) fn horizon_cursor(&self, now: Timestamp) -> Cursor {
-        self.trim_expired(self.core.settings.cutoff(now));
+        self.trim_expired(self.core.settings.cutoff(now), &mut Aftermath::default());
         Cursor::at(self.core.log.trim_horizon())
     }
 
     /// At the first record that arrived at `timestamp` or later.
     pub(crate) fn time_cursor(&self, now: Timestamp, timestamp: Timestamp) -> Cursor {
-        self.trim_expired(self.core.settings.cutoff(now));
+        self.trim_expired(self.core.settings.cutoff(now), &mut Aftermath::default());
         Cursor::at(self.core.log.place_at_time(timestamp.as_millis()))
     }
 
@@ -457,15 +447,14 @@ impl Shard {
         let mut batch = RecordBatch::empty(core.origin);
         // Before `next` is looked at: nothing is accepted after the closing.
         let closing = core.closing.get();
+        // A reader that asks for the trim horizon misses nothing, wherever that is by now.
+        let asks_for_horizon = cursor.place == 0;
         loop {
             let horizon = core.log.trim_horizon();
             if cursor.place < horizon {
-                // A reader that asked for the trim horizon has missed nothing.
-                batch.missed_count += if cursor.place == 0 {
-                    0
-                } else {
-                    horizon - cursor.place
-                };
+                if !asks_for_horizon {
+                    batch.missed_count += horizon - cursor.place;
+                }
                 *cursor = Cursor::at(horizon);
             }
             if cursor.place >= core.log.next() {
@@ -483,7 +472,7 @@ impl Shard {
                 // Expired, and not trimmed yet.
                 *cursor = before;
                 drop(spans);
-                self.trim_expired(cutoff);
+                self.trim_expired(cutoff, &mut Aftermath::default());
                 continue;
             }
             if cursor.place < core.log.next() {
@@ -699,14 +688,5 @@ impl State {
             return Err(Refusal::Full);
         }
         Ok(())
-    }
-}
-
-/// Wakes even if what comes before panics.
-struct WakeOnDrop<'a>(&'a Waiters);
-
-impl Drop for WakeOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.wake_all();
     }
 }

@@ -9,10 +9,10 @@
 //! finds the flag, and with it the waiter, who registered before. While nobody waits, a put pays for
 //! one look at a flag on a line that it holds anyway.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
-use crate::sync::{Mutex, panicking};
+use crate::call_out::CallOuts;
+use crate::sync::Mutex;
 
 /// The registered waiters of one shard.
 #[derive(Debug, Default)]
@@ -50,21 +50,14 @@ impl Waiters {
         drop(removed);
     }
 
-    /// Wakes all and forgets them. If wakers panic, the rest is woken all the same; the first
-    /// panic goes on.
+    /// Wakes all and forgets them, each even if another's waker panics.
     pub(crate) fn wake_all(&self) {
         let waiters = std::mem::take(&mut self.list.lock().waiters);
-        let mut panic = None;
+        let mut calls = CallOuts::default();
         for (_, waker) in waiters {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                panic.get_or_insert(payload);
-            }
+            calls.run(|| waker.wake());
         }
-        match panic {
-            // A second panic on the way out of a first would end the process.
-            Some(payload) if !panicking() => resume_unwind(payload),
-            _ => {}
-        }
+        calls.finish();
     }
 
     pub(crate) fn count(&self) -> usize {

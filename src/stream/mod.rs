@@ -13,7 +13,9 @@
 //! 2. **A put in flight loses nothing to a reshard**: its shard refuses it once closed; the
 //!    producer waits for the control lock, under which the reshard ends by replacing the table,
 //!    and goes by the new one. It sees no error.
-//! 3. **A key's records stay in order**: a child is made while its parents are closed under
+//! 3. **No user code runs under the control lock**: what a change leaves to be woken or dropped is
+//!    gathered in an [`Aftermath`], and done when the lock is released.
+//! 4. **A key's records stay in order**: a child is made while its parents are closed under
 //!    their locks, so whatever a child accepts comes after all that its parents did.
 
 use std::borrow::Borrow;
@@ -26,7 +28,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hash_key::{HashKey, HashKeyRange};
 use crate::partition_key::{AsPartitionKey, check_partition_key};
-use crate::shard::{NewShard, Parents, Settings, Shard};
+use crate::shard::{Aftermath, NewShard, Parents, Settings, Shard};
 use crate::shard_id::ShardId;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, OwnLine};
 
@@ -152,19 +154,18 @@ impl Stream {
     pub fn set_retention(&self, retention: Duration) -> Result<(), Error> {
         check_retention(retention)?;
         let now = self.settings().clock.now();
-        let shards: Vec<_> = {
-            let mut control = self.active(now)?;
-            for shard in control.shards.values() {
-                shard.trim_expired(self.settings().cutoff(now));
-            }
-            self.settings().set_retention(retention);
-            control.forget_expired(self.settings().cutoff(now));
-            control.shards.values().cloned().collect()
-        };
-        for shard in shards {
-            shard.trim_expired(self.settings().cutoff(now));
-            shard.wake_all();
+        let mut held = self.active(now)?;
+        let Held { control, aftermath } = &mut held;
+        for shard in control.shards.values() {
+            shard.trim_expired(self.settings().cutoff(now), aftermath);
         }
+        self.settings().set_retention(retention);
+        for shard in control.shards.values() {
+            shard.trim_expired(self.settings().cutoff(now), aftermath);
+            // A put that waits for room may have to wait for another time now.
+            aftermath.wake(shard);
+        }
+        control.forget_expired(self.settings().cutoff(now), aftermath);
         Ok(())
     }
 
@@ -173,39 +174,30 @@ impl Stream {
     /// call; a program that ends in good order needs one.
     pub fn close(&self) {
         let now = self.settings().clock.now();
-        let open: Vec<_> = {
-            let mut control = self.control(now);
-            control.closed = true;
-            self.install(&control, now);
-            control
-                .shards
-                .values()
-                .filter(|shard| shard.is_open())
-                .cloned()
-                .collect()
-        };
-        for shard in open {
-            // A concurrent call may have closed it.
-            let _closed = shard.close(now, |_| (Vec::new(), ()));
+        let mut held = self.control(now);
+        let Held { control, aftermath } = &mut held;
+        control.closed = true;
+        self.install(control);
+        for shard in control.shards.values() {
+            // A shard that was split or merged has been closed.
+            let _closed = Shard::close(&[shard], now, aftermath, |_| (Vec::new(), ()));
         }
     }
 
     /// Takes the stream away: calls fail from now on, waiting readers wake, memory is released.
     pub(crate) fn delete(&self) {
         let now = self.settings().clock.now();
-        let shards: Vec<_> = {
-            let mut control = self.control(now);
-            if self.settings().is_deleted() {
-                return;
-            }
-            control.phase = Phase::begin(StreamStatus::Deleting, now, self.inner.state_delay);
-            self.settings().delete();
-            self.install(&control, now);
-            control.shards.values().cloned().collect()
-        };
-        for shard in shards {
-            shard.wake_all();
-            shard.trim_all();
+        let mut held = self.control(now);
+        let Held { control, aftermath } = &mut held;
+        if self.settings().is_deleted() {
+            return;
+        }
+        control.phase = Phase::begin(StreamStatus::Deleting, now, self.inner.state_delay);
+        self.settings().delete();
+        self.install(control);
+        for shard in control.shards.values() {
+            shard.trim_all(aftermath);
+            aftermath.wake(shard);
         }
     }
 
@@ -231,9 +223,14 @@ impl Stream {
             .unwrap_or(StreamStatus::Deleting)
     }
 
+    /// Whether two handles are of one stream.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Its state at a time; `None` once it is gone.
     pub(crate) fn status_at(&self, now: Timestamp) -> Option<StreamStatus> {
-        self.control(now).phase.at(now)
+        self.control(now).control.phase.status()
     }
 
     /// Its shards by their ids, with the closed ones whose records have not expired.
@@ -250,8 +247,8 @@ impl Stream {
         self.settings().check_not_deleted()?;
         let shard_id = *shard_id.borrow();
         let now = self.settings().clock.now();
-        let control = self.control(now);
-        let created = control.phase.at(now) != Some(StreamStatus::Creating);
+        let control = &self.control(now).control;
+        let created = control.phase.status() != Some(StreamStatus::Creating);
         let shard = control.shards.get(&shard_id).filter(|_| created);
         shard.cloned().ok_or_else(|| self.shard_not_found(shard_id))
     }
@@ -314,8 +311,8 @@ impl Stream {
     }
 
     pub(crate) fn visible_shards(&self, now: Timestamp) -> Vec<Shard> {
-        let control = self.control(now);
-        match control.phase.at(now) {
+        let control = &self.control(now).control;
+        match control.phase.status() {
             None | Some(StreamStatus::Creating | StreamStatus::Deleting) => Vec::new(),
             Some(_) => control.shards.values().cloned().collect(),
         }
@@ -323,7 +320,7 @@ impl Stream {
 
     /// Index of the next shard, and the shards that have not expired.
     pub(crate) fn shards_and_next_index(&self, now: Timestamp) -> (u32, Vec<Shard>) {
-        let control = self.control(now);
+        let control = &self.control(now).control;
         (
             control.next_index,
             control.shards.values().cloned().collect(),
@@ -331,21 +328,26 @@ impl Stream {
     }
 
     /// Takes the control lock; forgets expired shards, and begins to take records in time.
-    fn control(&self, now: Timestamp) -> MutexGuard<'_, Control> {
-        let mut control = self.inner.control.lock();
-        control.forget_expired(self.settings().cutoff(now));
+    fn control(&self, now: Timestamp) -> Held<'_> {
+        let mut held = Held {
+            control: self.inner.control.lock(),
+            aftermath: Aftermath::default(),
+        };
+        let Held { control, aftermath } = &mut held;
+        control.phase.settle(now);
+        control.forget_expired(self.settings().cutoff(now), aftermath);
         let taking = self.inner.routing.lock().taking;
-        if taking == Taking::NotYet && control.phase.at(now) == Some(StreamStatus::Active) {
-            self.install(&control, now);
+        if taking == Taking::NotYet && control.phase.status() == Some(StreamStatus::Active) {
+            self.install(control);
         }
-        control
+        held
     }
 
     /// Takes the control lock of a stream that may be changed.
-    fn active(&self, now: Timestamp) -> Result<MutexGuard<'_, Control>, Error> {
-        let control = self.control(now);
-        match control.phase.at(now) {
-            Some(StreamStatus::Active) => Ok(control),
+    fn active(&self, now: Timestamp) -> Result<Held<'_>, Error> {
+        let held = self.control(now);
+        match held.control.phase.status() {
+            Some(StreamStatus::Active) => Ok(held),
             Some(status) => Err(Error::StreamNotActive {
                 stream: self.name().to_owned(),
                 status: status.as_str(),
@@ -355,12 +357,12 @@ impl Stream {
     }
 
     /// Replaces the routing table by that of the present shards.
-    fn install(&self, control: &Control, now: Timestamp) {
+    fn install(&self, control: &Control) {
         let routing = if self.settings().is_deleted() {
             Routing::of_none(Taking::Deleted)
         } else if control.closed {
             Routing::of_none(Taking::NoMore)
-        } else if control.phase.at(now) == Some(StreamStatus::Creating) {
+        } else if control.phase.status() == Some(StreamStatus::Creating) {
             Routing::of_none(Taking::NotYet)
         } else {
             Routing::new(
@@ -395,9 +397,20 @@ impl fmt::Debug for Stream {
 }
 
 impl Control {
-    /// Forgets the shards that were closed before `cutoff`, milliseconds since the epoch.
-    fn forget_expired(&mut self, cutoff: u64) {
-        self.shards
-            .retain(|_, shard| shard.closed_ms().is_none_or(|closed| closed >= cutoff));
+    /// Forgets the shards that were closed before `cutoff`, milliseconds since the epoch. All their
+    /// records have expired by then, and do not come back if retention is made longer.
+    fn forget_expired(&mut self, cutoff: u64, aftermath: &mut Aftermath) {
+        let has_expired = |shard: &Shard| shard.closed_ms().is_some_and(|closed| closed < cutoff);
+        for shard in self.shards.values().filter(|shard| has_expired(shard)) {
+            shard.trim_all(aftermath);
+        }
+        self.shards.retain(|_, shard| !has_expired(shard));
     }
+}
+
+/// The control lock, and what is to be done once it is released.
+struct Held<'a> {
+    // Released before the aftermath: fields are dropped in this order.
+    control: MutexGuard<'a, Control>,
+    aftermath: Aftermath,
 }

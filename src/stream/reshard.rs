@@ -8,11 +8,11 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hash_key::{HashKey, HashKeyRange};
 use crate::limits::SHARD_COUNT_MAX;
-use crate::shard::{ClosedAt, NewShard, Parents, Settings, Shard};
+use crate::shard::{Aftermath, ClosedAt, NewShard, Parents, Settings, Shard};
 use crate::shard_id::ShardId;
 use crate::stream::status::Phase;
-use crate::stream::{Control, Stream, StreamStatus};
-use crate::sync::{Arc, MutexGuard};
+use crate::stream::{Control, Held, Stream, StreamStatus};
+use crate::sync::Arc;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -33,8 +33,8 @@ impl Stream {
     ) -> Result<(), Error> {
         let shard_id = *shard_id.borrow();
         let now = self.settings().clock.now();
-        let mut control = self.active(now)?;
-        let shard = self.open_shard(&control, shard_id)?;
+        let mut held = self.active(now)?;
+        let shard = self.open_shard(&held.control, shard_id)?;
         let range = shard.hash_key_range();
         if range.split_at(new_starting_hash_key).is_none() {
             return Err(Error::InvalidSplit {
@@ -44,9 +44,10 @@ impl Stream {
                 end: range.end(),
             });
         }
-        self.check_ids_left(&control, 2)?;
-        control.split(self.settings(), &shard, new_starting_hash_key, now);
-        self.finish_reshard(control, now);
+        self.check_ids_left(&held.control, 2)?;
+        self.reshard(&mut held, now, |reshard| {
+            reshard.split(&shard, new_starting_hash_key);
+        });
         Ok(())
     }
 
@@ -63,23 +64,24 @@ impl Stream {
     ) -> Result<(), Error> {
         let (lower, upper) = (*shard_to_merge.borrow(), *adjacent_shard_to_merge.borrow());
         let now = self.settings().clock.now();
-        let mut control = self.active(now)?;
+        let mut held = self.active(now)?;
         for shard_id in [lower, upper] {
-            if !control.shards.contains_key(&shard_id) {
+            if !held.control.shards.contains_key(&shard_id) {
                 return Err(self.shard_not_found(shard_id));
             }
         }
-        let lower_shard = self.open_shard(&control, lower)?;
-        let upper_shard = self.open_shard(&control, upper)?;
+        let lower_shard = self.open_shard(&held.control, lower)?;
+        let upper_shard = self.open_shard(&held.control, upper)?;
         if !lower_shard
             .hash_key_range()
             .is_adjacent_below(upper_shard.hash_key_range())
         {
             return Err(Error::ShardsNotAdjacent { lower, upper });
         }
-        self.check_ids_left(&control, 1)?;
-        control.merge(self.settings(), &lower_shard, &upper_shard, now);
-        self.finish_reshard(control, now);
+        self.check_ids_left(&held.control, 1)?;
+        self.reshard(&mut held, now, |reshard| {
+            reshard.merge(&lower_shard, &upper_shard);
+        });
         Ok(())
     }
 
@@ -94,39 +96,50 @@ impl Stream {
     /// [`Error::StreamNotActive`] or [`Error::StreamNotFound`].
     pub fn update_shard_count(&self, target: u32) -> Result<(), Error> {
         let now = self.settings().clock.now();
-        let mut control = self.active(now)?;
+        let mut held = self.active(now)?;
         let Some(count) = NonZeroU32::new(target).filter(|count| count.get() <= SHARD_COUNT_MAX)
         else {
             return Err(Error::InvalidShardCount { target });
         };
-        if control.closed {
+        if held.control.closed {
             return Err(Error::StreamClosed {
                 stream: self.name().to_owned(),
             });
         }
-        let open = control.open_by_range();
+        let open = held.control.open_by_range();
         let current = u32::try_from(open.len()).unwrap_or(u32::MAX);
+        self.check_count_change(&mut held.control, now, current, target)?;
+        if target != current {
+            self.reshard(&mut held, now, |reshard| reshard.sweep(open, count));
+        }
+        if self.settings().limits.update_shard_count_per_day.is_some() {
+            held.control.count_changes.push_back(now.as_millis());
+        }
+        Ok(())
+    }
+
+    /// Checks the limits on how far, how often and by how many shards the count may change.
+    fn check_count_change(
+        &self,
+        control: &mut Control,
+        now: Timestamp,
+        current: u32,
+        target: u32,
+    ) -> Result<(), Error> {
         let limits = self.settings().limits;
         if limits.shard_count_doubling
             && (target > current.saturating_mul(2) || target < current.div_ceil(2))
         {
             return Err(Error::ShardCountStep { current, target });
         }
+        control.forget_count_changes(now);
         if let Some(limit) = limits.update_shard_count_per_day {
-            control.forget_count_changes(now);
             if control.count_changes.len() >= limit as usize {
                 return Err(Error::ShardCountChanges { limit });
             }
-            control.count_changes.push_back(now.as_millis());
-        }
-        if target == current {
-            return Ok(());
         }
         // At most two splits and a merge for each shard, before or after.
-        self.check_ids_left(&control, current.saturating_add(target).saturating_mul(5))?;
-        control.sweep(self.settings(), open, count, now);
-        self.finish_reshard(control, now);
-        Ok(())
+        self.check_ids_left(control, current.saturating_add(target).saturating_mul(5))
     }
 
     fn open_shard(&self, control: &Control, shard_id: ShardId) -> Result<Shard, Error> {
@@ -150,21 +163,31 @@ impl Stream {
         }
     }
 
-    fn finish_reshard(&self, mut control: MutexGuard<'_, Control>, now: Timestamp) {
+    /// Changes the shards of a stream that may be changed, then routes by them.
+    fn reshard(&self, held: &mut Held<'_>, now: Timestamp, change: impl FnOnce(&mut Reshard<'_>)) {
+        let Held { control, aftermath } = held;
+        change(&mut Reshard {
+            settings: self.settings(),
+            control,
+            aftermath,
+            now,
+        });
         control.phase = Phase::begin(StreamStatus::Updating, now, self.inner.state_delay);
-        self.install(&control, now);
+        self.install(control);
     }
 }
 
-impl Control {
+/// One change of the shards of a stream, under its control lock.
+struct Reshard<'a> {
+    settings: &'a Arc<Settings>,
+    control: &'a mut Control,
+    aftermath: &'a mut Aftermath,
+    now: Timestamp,
+}
+
+impl Reshard<'_> {
     /// Splits an open shard at a key that was checked; returns the lower and the upper child.
-    fn split(
-        &mut self,
-        settings: &Arc<Settings>,
-        shard: &Shard,
-        key: HashKey,
-        now: Timestamp,
-    ) -> (Shard, Shard) {
+    fn split(&mut self, shard: &Shard, key: HashKey) -> (Shard, Shard) {
         let (low, high) = shard
             .hash_key_range()
             .split_at(key)
@@ -173,81 +196,71 @@ impl Control {
             parent: Some(shard.id()),
             adjacent: None,
         };
-        shard
-            .close(now, |at| {
-                let low = self.child(settings, low, parents, at);
-                let high = self.child(settings, high, parents, at);
-                (vec![low.clone(), high.clone()], (low, high))
-            })
-            .expect("only the holder of the control lock closes shards of an open stream")
+        let Self {
+            settings,
+            control,
+            aftermath,
+            now,
+        } = self;
+        Shard::close(&[shard], *now, aftermath, |at| {
+            let low = control.child(settings, low, parents, at);
+            let high = control.child(settings, high, parents, at);
+            (vec![low.clone(), high.clone()], (low, high))
+        })
+        .expect("only the holder of the control lock closes shards")
     }
 
     /// Merges two open adjacent shards; returns the child.
-    fn merge(
-        &mut self,
-        settings: &Arc<Settings>,
-        lower: &Shard,
-        upper: &Shard,
-        now: Timestamp,
-    ) -> Shard {
+    fn merge(&mut self, lower: &Shard, upper: &Shard) -> Shard {
         let range = lower.hash_key_range().joined(upper.hash_key_range());
         let range = range.expect("the caller has checked that they are adjacent");
         let parents = Parents {
             parent: Some(lower.id()),
             adjacent: Some(upper.id()),
         };
-        let merged = lower.close(now, |lower_at| {
-            let child = upper.close(now, |upper_at| {
-                let child = self.child(settings, range, parents, lower_at.later(upper_at));
-                (vec![child.clone()], child)
-            });
-            let child = child.expect("both are open");
+        let Self {
+            settings,
+            control,
+            aftermath,
+            now,
+        } = self;
+        Shard::close(&[lower, upper], *now, aftermath, |at| {
+            let child = control.child(settings, range, parents, at);
             (vec![child.clone()], child)
-        });
-        merged.expect("only the holder of the control lock closes shards of an open stream")
+        })
+        .expect("only the holder of the control lock closes shards")
     }
 
     /// Makes `count` open shards of equal ranges of the open ones, from left to right (the
     /// contract, 4.3): each target range takes shards from the left until it has enough, and
     /// splits the last one where it has too much.
-    fn sweep(
-        &mut self,
-        settings: &Arc<Settings>,
-        open: VecDeque<Shard>,
-        count: NonZeroU32,
-        now: Timestamp,
-    ) {
+    fn sweep(&mut self, open: VecDeque<Shard>, count: NonZeroU32) {
+        let ends = target_ends(&open, count);
         let mut left = open;
-        for target in HashKeyRange::uniform(count) {
-            let end = target.end();
-            let mut shard = left
-                .pop_front()
-                .expect("the open shards cover all hash keys");
-            loop {
-                let reached = shard.hash_key_range().end();
-                if reached == end || is_near(reached, end, count) {
-                    break;
-                }
-                if reached > end {
-                    let (low, high) = self.split(settings, &shard, end.next(), now);
-                    left.push_front(high);
-                    shard = low;
-                    break;
-                }
-                let mut next = left
-                    .pop_front()
-                    .expect("the open shards cover all hash keys");
-                let reached = next.hash_key_range().end();
-                if reached > end && !is_near(reached, end, count) {
-                    let (low, high) = self.split(settings, &next, end.next(), now);
+        let take = |left: &mut VecDeque<Shard>| {
+            left.pop_front()
+                .expect("the open shards cover all hash keys")
+        };
+        for end in ends {
+            let mut shard = take(&mut left);
+            while shard.hash_key_range().end() < end {
+                let mut next = take(&mut left);
+                if next.hash_key_range().end() > end {
+                    let (low, high) = self.split(&next, end.next());
                     left.push_front(high);
                     next = low;
                 }
-                shard = self.merge(settings, &shard, &next, now);
+                shard = self.merge(&shard, &next);
+            }
+            if shard.hash_key_range().end() > end {
+                let (_, high) = self.split(&shard, end.next());
+                left.push_front(high);
             }
         }
     }
+}
 
+impl Control {
     /// Makes a shard that goes on where its parents were closed.
     fn child(
         &mut self,
@@ -289,8 +302,27 @@ impl Control {
     }
 }
 
-/// Whether a boundary counts as the one aimed at: the floors of different counts differ by a
-/// little, which must not make shards of a few keys (the contract, 4.3).
-fn is_near(boundary: HashKey, aim: HashKey, count: NonZeroU32) -> bool {
-    boundary.get().abs_diff(aim.get()) <= 2 * u128::from(count.get())
+/// Where `count` equal ranges end.
+///
+/// An end of today's ranges that is nearly there counts as the one aimed at: the floors of
+/// different counts differ by a little, which must not make shards of a few keys (the contract,
+/// 4.3). Ends that are aimed at lie so far apart that none is near to two of them.
+fn target_ends(open: &VecDeque<Shard>, count: NonZeroU32) -> Vec<HashKey> {
+    let ends: Vec<_> = open
+        .iter()
+        .map(|shard| shard.hash_key_range().end())
+        .collect();
+    let near = 2 * u128::from(count.get());
+    HashKeyRange::uniform(count)
+        .map(|target| {
+            let aim = target.end();
+            let distance = |end: &HashKey| end.get().abs_diff(aim.get());
+            let above = ends.partition_point(|end| *end < aim);
+            let neighbours = ends[..above].last().into_iter().chain(ends.get(above));
+            neighbours
+                .filter(|end| aim != HashKey::MAX && distance(end) <= near)
+                .min_by_key(|end| distance(end))
+                .map_or(aim, |end| *end)
+        })
+        .collect()
 }

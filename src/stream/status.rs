@@ -36,28 +36,54 @@ impl fmt::Display for StreamStatus {
     }
 }
 
-/// A state that lasts until a time; `Active` follows it, or nothing after `Deleting`.
+/// A state that may end at a time; then `Active` follows, or nothing after `Deleting`.
+///
+/// What has ended stays so though the clock steps back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Phase {
     status: StreamStatus,
-    until: Timestamp,
+    /// `None`: an `Active` that stays, or a `Deleting` that is over.
+    until: Option<Timestamp>,
 }
 
 impl Phase {
     /// A state that begins at `now`.
     pub(crate) fn begin(status: StreamStatus, now: Timestamp, delay: Duration) -> Self {
-        Self {
+        let phase = Self {
             status,
-            until: now.saturating_add(delay),
+            until: Some(now.saturating_add(delay)),
+        };
+        if delay.is_zero() { phase.next() } else { phase }
+    }
+
+    /// Goes on to what follows, if it is time.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        if self.until.is_some_and(|until| until <= now) {
+            *self = self.next();
         }
     }
 
-    /// The state at a time; `None` once the stream is gone.
-    pub(crate) fn at(self, now: Timestamp) -> Option<StreamStatus> {
-        match self.status {
-            status if now < self.until => Some(status),
-            StreamStatus::Deleting => None,
-            _ => Some(StreamStatus::Active),
+    /// The state; `None` once the stream is gone.
+    pub(crate) fn status(self) -> Option<StreamStatus> {
+        match self {
+            Self {
+                status: StreamStatus::Deleting,
+                until: None,
+            } => None,
+            Self { status, .. } => Some(status),
+        }
+    }
+
+    const fn next(self) -> Self {
+        let status = match self.status {
+            StreamStatus::Deleting => StreamStatus::Deleting,
+            StreamStatus::Creating | StreamStatus::Active | StreamStatus::Updating => {
+                StreamStatus::Active
+            }
+        };
+        Self {
+            status,
+            until: None,
         }
     }
 }
