@@ -57,11 +57,12 @@
 
 mod sync;
 
+mod call_out;
 mod clock;
 pub mod limits;
 
 mod bell;
-mod call_out;
+mod data;
 mod hash_key;
 mod sequence;
 mod shard_id;
@@ -86,6 +87,7 @@ mod subscription;
 mod registry;
 
 pub use clock::{Clock, ManualClock, Parker, SystemClock, Timestamp};
+pub use data::Data;
 pub use error::Error;
 pub use hash_key::{HashKey, HashKeyRange, ParseHashKeyError};
 pub use iterator::{Batches, ShardIterator};

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-
+use crate::data::Data;
 use crate::hash_key::HashKey;
 use crate::partition_key::{AsPartitionKey, PartitionKey};
 use crate::sequence::SequenceNumber;
@@ -23,9 +22,15 @@ use crate::sequence::SequenceNumber;
 #[derive(Clone)]
 pub struct PutEntry<'a> {
     pub(crate) key: EntryKey<'a>,
-    pub(crate) data: Bytes,
-    pub(crate) explicit_hash_key: Option<HashKey>,
-    pub(crate) ordering: Option<SequenceNumber>,
+    pub(crate) data: Data<'a>,
+    /// What few entries have lies elsewhere, so that a batch of the others is small.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Rare {
+    explicit_hash_key: Option<HashKey>,
+    ordering: Option<SequenceNumber>,
 }
 
 /// The partition key of an entry.
@@ -43,28 +48,42 @@ pub enum EntryKey<'a> {
 impl<'a> PutEntry<'a> {
     /// A record with a partition key and data.
     #[inline]
-    pub fn new(partition_key: impl Into<EntryKey<'a>>, data: impl Into<Bytes>) -> Self {
+    pub fn new(partition_key: impl Into<EntryKey<'a>>, data: impl Into<Data<'a>>) -> Self {
         Self {
             key: partition_key.into(),
             data: data.into(),
-            explicit_hash_key: None,
-            ordering: None,
+            rare: None,
         }
     }
 
     /// Lets this hash key decide on the shard instead of the partition key's.
     #[must_use]
-    pub const fn explicit_hash_key(mut self, hash_key: HashKey) -> Self {
-        self.explicit_hash_key = Some(hash_key);
+    pub fn explicit_hash_key(mut self, hash_key: HashKey) -> Self {
+        self.rare.get_or_insert_default().explicit_hash_key = Some(hash_key);
         self
     }
 
     /// Asks for a sequence number above that of an earlier put, as `SequenceNumberForOrdering` of
     /// Kinesis. It always is, in the same shard; a number of the future is refused.
     #[must_use]
-    pub const fn sequence_number_for_ordering(mut self, earlier: SequenceNumber) -> Self {
-        self.ordering = Some(earlier);
+    pub fn sequence_number_for_ordering(mut self, earlier: SequenceNumber) -> Self {
+        self.rare.get_or_insert_default().ordering = Some(earlier);
         self
+    }
+
+    /// The hash key that decides, unless the partition key has to be hashed.
+    #[inline]
+    pub(crate) fn known_hash_key(&self) -> Option<HashKey> {
+        match &self.rare {
+            None => self.key.known_hash_key(),
+            Some(rare) => rare.explicit_hash_key.or_else(|| self.key.known_hash_key()),
+        }
+    }
+
+    /// The number that the record's is to be above.
+    #[inline]
+    pub(crate) fn ordering(&self) -> Option<SequenceNumber> {
+        self.rare.as_ref().and_then(|rare| rare.ordering)
     }
 }
 
@@ -73,12 +92,12 @@ impl fmt::Debug for PutEntry<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PutEntry")
             .field("data_bytes", &self.data.len())
-            .field("explicit_hash_key", &self.explicit_hash_key)
+            .field("known_hash_key", &self.known_hash_key())
             .finish_non_exhaustive()
     }
 }
 
-impl<'a, K: Into<EntryKey<'a>>, D: Into<Bytes>> From<(K, D)> for PutEntry<'a> {
+impl<'a, K: Into<EntryKey<'a>>, D: Into<Data<'a>>> From<(K, D)> for PutEntry<'a> {
     #[inline]
     fn from((key, data): (K, D)) -> Self {
         Self::new(key, data)

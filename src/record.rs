@@ -9,7 +9,7 @@ use crate::sequence::SequenceNumber;
 use crate::shard_id::ShardId;
 
 /// What makes a place in a shard a sequence number: which shard it is, and when it was created.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Origin {
     pub(crate) created_secs: u64,
     pub(crate) shard_id: ShardId,

@@ -3,7 +3,7 @@
 //! Nothing else in the crate names `std::sync`, `std::thread` or `parking_lot`.
 
 pub(crate) use std::hint::spin_loop;
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Arc, LazyLock, OnceLock};
 pub(crate) use std::thread::panicking;
 

@@ -807,7 +807,10 @@ fn iterators_are_independent_of_each_other() {
 }
 
 #[test]
-#[expect(clippy::needless_borrows_for_generic_args, reason = "both forms are to work")]
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "both forms are to work"
+)]
 fn a_shard_and_its_stream_give_the_same_iterators() {
     let (stream, _clock) = stream(3);
     let shard = stream.shard(id(1)).unwrap();

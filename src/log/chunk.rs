@@ -1,29 +1,32 @@
 //! A chunk: one piece of memory that is filled with frames from front to back, once.
 //!
 //! ```text
-//!  unit (8 bytes)  0        1      2                    published          capacity
-//!                  v        v      v                       v                   v
-//!                 | header | key  data   | header | handle |                   |
-//!                 |<-- a small record -->|<- a large one ->|<-- the writer's ->|
+//!  unit (8 bytes)  0                        published                            capacity
+//!                  v                            v                                    v
+//!                 | header | key data | header | slot | key | free | handle 1 | handle 0 |
+//!                 |<- a small record ->|<- a large record ->|      |<- slots, from behind |
 //!
 //!  header   63..36 arrival, ms after the chunk's base | 35 out of line | 34..24 key bytes | 23..0 data bytes
 //! ```
 //!
-//! A small record's data follows its key; of a large one the chunk holds the caller's [`Bytes`].
-//! The extent that is published (frames, units and the bytes that users put) is one word, so that
-//! a reader sees all three of one moment with one load.
+//! A small record's data follows its key; of a large one the frame holds the number of the slot in
+//! which the caller's [`Bytes`] lie. Slots grow from the end of the chunk towards the frames, so that
+//! the frames alone are plain bytes, which owned records may share. The extent that is published
+//! (frames, units and the bytes that users put) is one word, so that a reader sees all three of
+//! one moment with one load.
 //!
 //! # Invariants
 //!
-//! 1. Only the one [`OpenChunk`] of a chunk writes to it, and only behind what is published.
-//! 2. What lies before the published extent never changes while anyone holds the chunk: it is used
-//!    again only through `Arc::get_mut`, that is, when nobody else holds it.
+//! 1. Only the one [`OpenChunk`] of a chunk writes to it, only behind the published frames and before
+//!    the slots that they name.
+//! 2. What lies before the published extent, and the slots that it names, never change while anyone
+//!    holds the chunk: it is used again only through `Arc::get_mut`, that is, when nobody else holds it.
 //! 3. Every [`Extent`] is the start of a frame or the end of the last one: it begins at zero and
 //!    moves on frame by frame, or comes from the published word. An extent is used only with the
 //!    chunk that it came from: [`Cursor`](super::Cursor) keeps the chunk's serial number, which no
 //!    other chunk of the log ever has.
-//! 4. Each out-of-line handle is dropped exactly once: `dropped` moves past a frame before the
-//!    frame's handle is dropped, so that a panic in user code drops nothing twice.
+//! 4. Each handle is dropped exactly once: `dropped` counts a slot before its handle is dropped, so
+//!    that a panic in user code drops nothing twice.
 //!
 //! What would break them, and the test that notices, is listed in `tests/README.md`.
 #![expect(
@@ -32,13 +35,14 @@
 )]
 
 use std::cell::UnsafeCell;
-use std::ptr;
+use std::{ptr, slice};
 
 use bytes::Bytes;
 
 use crate::call_out::CallOuts;
+use crate::data::Data;
 use crate::record::{Origin, RecordView};
-use crate::sync::{Arc, AtomicU64, Ordering, OwnLine};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering, OwnLine};
 
 /// Data of up to so many bytes is copied into the chunk; of larger data the handle is kept.
 ///
@@ -46,8 +50,12 @@ use crate::sync::{Arc, AtomicU64, Ordering, OwnLine};
 pub(crate) const INLINE_BYTES_MAX: usize = 512;
 
 const UNIT_BYTES: usize = 8;
-const HANDLE_UNITS: u32 = 4;
-const _: () = assert!(size_of::<Bytes>() == 4 * UNIT_BYTES && align_of::<Bytes>() <= UNIT_BYTES);
+const SLOT_UNITS: usize = 4;
+const _: () =
+    assert!(size_of::<Bytes>() == SLOT_UNITS * UNIT_BYTES && align_of::<Bytes>() <= UNIT_BYTES);
+
+/// What a record takes beyond its key and data, at most: header, number of the slot, slot, padding.
+pub(crate) const OVERHEAD_BYTES_MAX: u64 = ((1 + 1 + SLOT_UNITS + 1) * UNIT_BYTES) as u64;
 
 /// The largest chunk, so that every field of the published word has room.
 pub(crate) const CHUNK_BYTES_MAX: usize = 64 * 1024;
@@ -148,6 +156,16 @@ impl Header {
         (self.key_bytes() + self.data_bytes()) as u64
     }
 
+    /// Bytes of the frame behind the header: the key, and the data or the number of its slot.
+    #[inline]
+    const fn body_bytes(self) -> usize {
+        if self.is_out_of_line() {
+            UNIT_BYTES + self.key_bytes()
+        } else {
+            self.key_bytes() + self.data_bytes()
+        }
+    }
+
     /// Length of the whole frame.
     #[inline]
     #[expect(
@@ -155,28 +173,28 @@ impl Header {
         reason = "a frame fits a chunk of 64 KiB"
     )]
     const fn units(self) -> u32 {
-        let copied = if self.is_out_of_line() {
-            0
-        } else {
-            self.data_bytes()
-        };
-        let handle = if self.is_out_of_line() {
-            HANDLE_UNITS
-        } else {
-            0
-        };
-        1 + handle + ((self.key_bytes() + copied).div_ceil(UNIT_BYTES)) as u32
+        1 + self.body_bytes().div_ceil(UNIT_BYTES) as u32
     }
 
-    /// Memory that the record takes: its frame, and its data where that is kept out of line.
+    /// Memory that the record takes: its frame, and its data and its slot where it is out of line.
     #[inline]
     const fn charge(self) -> u64 {
-        let outside = if self.is_out_of_line() {
-            self.data_bytes()
+        let slot = if self.is_out_of_line() {
+            SLOT_UNITS * UNIT_BYTES
         } else {
             0
         };
-        self.units() as u64 * UNIT_BYTES as u64 + outside as u64
+        (self.units() as usize * UNIT_BYTES + slot) as u64 + self.outside_bytes()
+    }
+
+    /// Data that lies outside the chunk.
+    #[inline]
+    const fn outside_bytes(self) -> u64 {
+        if self.is_out_of_line() {
+            self.data_bytes() as u64
+        } else {
+            0
+        }
     }
 }
 
@@ -196,37 +214,45 @@ pub(crate) struct Chunk {
     /// Arrival time that the frames count from, milliseconds since the epoch.
     base_arrival: u64,
     units: Box<[UnsafeCell<u64>]>,
+    /// Slots whose handles are dropped; only with `&mut`.
+    dropped: usize,
     /// What a chunk that is no longer open holds; its charge is 0 until then.
     sealed_last_arrival: AtomicU64,
     sealed_charge: AtomicU64,
-    /// Packed [`Extent`] up to which readers may read.
-    published: OwnLine<AtomicU64>,
-    /// Extent before which the handles are dropped; only with `&mut`.
-    dropped: Extent,
-    /// Whether any frame holds a handle.
-    has_handles: AtomicU64,
+    /// What the writer stores with each record, on a line that readers load once a batch.
+    written: OwnLine<Written>,
 }
 
-// SAFETY: units before the published extent are only read, those behind it are touched only by
-// the one `OpenChunk` (invariants 1 and 2); the handles in them are `Bytes`, which is Send + Sync.
+#[derive(Debug, Default)]
+struct Written {
+    /// Packed [`Extent`] up to which readers may read.
+    published: AtomicU64,
+    /// Slots that hold handles.
+    slots: AtomicUsize,
+}
+
+// SAFETY: units before the published extent and the slots that it names are only read, all others
+// are touched only by the one `OpenChunk` (invariants 1 and 2); the handles in the slots are
+// `Bytes`, which is Send + Sync.
 unsafe impl Sync for Chunk {}
 
 impl Chunk {
-    /// A chunk with room for `bytes` of frames.
+    /// A chunk with room for `bytes` of frames and slots.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        let units = (0..bytes / UNIT_BYTES)
-            .map(|_| UnsafeCell::new(0))
-            .collect();
+        let zeroed = vec![0_u64; bytes / UNIT_BYTES].into_boxed_slice();
+        // SAFETY: `UnsafeCell<u64>` is laid out as `u64`, so this is the same allocation, of the same
+        // size and alignment; the box is the only owner. Asking for zeros lets the allocator hand
+        // out fresh pages as they are.
+        let units = unsafe { Box::from_raw(Box::into_raw(zeroed) as *mut [UnsafeCell<u64>]) };
         Self {
             serial: 0,
             first: 0,
             base_arrival: 0,
             units,
+            dropped: 0,
             sealed_last_arrival: AtomicU64::new(0),
             sealed_charge: AtomicU64::new(0),
-            published: OwnLine(AtomicU64::new(0)),
-            dropped: Extent::START,
-            has_handles: AtomicU64::new(0),
+            written: OwnLine::default(),
         }
     }
 
@@ -238,10 +264,11 @@ impl Chunk {
     #[inline]
     pub(crate) fn published(&self) -> Extent {
         // Acquire: pairs with the release in `OpenChunk::publish`.
-        Extent::unpack(self.published.load(Ordering::Acquire))
+        Extent::unpack(self.written.published.load(Ordering::Acquire))
     }
 
     /// Place of the record after the last published one.
+    #[inline]
     pub(crate) fn next(&self) -> u64 {
         self.first + u64::from(self.published().frames)
     }
@@ -262,7 +289,7 @@ impl Chunk {
     }
 
     pub(crate) fn has_handles(&self) -> bool {
-        self.has_handles.load(Ordering::Relaxed) != 0
+        self.written.slots.load(Ordering::Relaxed) != 0
     }
 
     /// The frames from one extent to another.
@@ -279,22 +306,15 @@ impl Chunk {
     /// Drops the handles of all frames, each even if another's drop panics. User code may run: call
     /// it with no lock held.
     pub(crate) fn drop_handles(&mut self) {
-        if *self.has_handles.get_mut() == 0 {
-            return;
-        }
-        let published = self.published();
+        let slots = *self.written.0.slots.get_mut();
         let mut calls = CallOuts::default();
-        while self.dropped.units < published.units {
-            let at = self.dropped;
-            let header = self.header(at.units);
-            self.dropped = at.past(header);
-            if header.is_out_of_line() {
-                let handle = self.units[at.units as usize + 1].get().cast::<Bytes>();
-                // SAFETY: the frame is published, so the handle was written; `&mut self` and the
-                // step of `dropped` above make this the only time that it is dropped, and
-                // nobody reads it afterwards: nobody else holds the chunk.
-                calls.run(|| unsafe { ptr::drop_in_place(handle) });
-            }
+        while self.dropped < slots {
+            let slot = self.slot(self.dropped);
+            self.dropped += 1;
+            // SAFETY: the slot was counted after its handle was written; `&mut self` and the step
+            // of `dropped` make this the only time that it is dropped, and nobody reads it
+            // afterwards: nobody else holds the chunk.
+            calls.run(|| unsafe { ptr::drop_in_place(slot) });
         }
         calls.finish();
     }
@@ -304,6 +324,14 @@ impl Chunk {
         // SAFETY: callers pass the start of a published frame, which is only read from now on;
         // the index is checked.
         Header(unsafe { *self.units[unit as usize].get() })
+    }
+
+    /// Where the handle with a number lies.
+    #[inline]
+    fn slot(&self, number: usize) -> *mut Bytes {
+        let from = self.units.len() - (number + 1) * SLOT_UNITS;
+        let units = &self.units[from..from + SLOT_UNITS];
+        UnsafeCell::raw_get(units.as_ptr()).cast()
     }
 }
 
@@ -321,7 +349,10 @@ pub(crate) struct OpenChunk {
     end: Extent,
     last_arrival: u64,
     charge: u64,
-    out_of_line_bytes: u64,
+    /// Slots that hold handles.
+    slots: usize,
+    /// Data that it may still take out of line, in bytes; the last record may go beyond.
+    out_of_line_left: u64,
 }
 
 impl OpenChunk {
@@ -332,37 +363,45 @@ impl OpenChunk {
         serial: u64,
         first: u64,
         base_arrival: u64,
+        out_of_line_budget: u64,
     ) -> Result<Self, Arc<Chunk>> {
         let Some(fresh) = Arc::get_mut(&mut chunk) else {
             return Err(chunk);
         };
-        assert!(*fresh.has_handles.get_mut() == 0 || fresh.dropped == fresh.published());
+        // In any build: a handle that is written over would leak, or worse.
+        assert!(fresh.dropped == *fresh.written.0.slots.get_mut());
         (fresh.serial, fresh.first, fresh.base_arrival) = (serial, first, base_arrival);
-        fresh.dropped = Extent::START;
-        *fresh.has_handles.get_mut() = 0;
-        *fresh.published.0.get_mut() = 0;
+        fresh.dropped = 0;
+        fresh.written = OwnLine::default();
         *fresh.sealed_charge.get_mut() = 0;
-        let end = Extent::START;
         Ok(Self {
             chunk,
-            end,
+            end: Extent::START,
             last_arrival: base_arrival,
             charge: 0,
-            out_of_line_bytes: 0,
+            slots: 0,
+            out_of_line_left: out_of_line_budget,
         })
     }
 
-    pub(crate) fn chunk(&self) -> &Arc<Chunk> {
+    pub(crate) const fn chunk(&self) -> &Arc<Chunk> {
         &self.chunk
-    }
-
-    /// Data of its records that is kept out of line.
-    pub(crate) const fn out_of_line_bytes(&self) -> u64 {
-        self.out_of_line_bytes
     }
 
     pub(crate) const fn end(&self) -> Extent {
         self.end
+    }
+
+    /// Memory that neither a frame nor a slot takes, in bytes.
+    pub(crate) fn free_bytes(&self) -> usize {
+        (self.chunk.units.len() - self.end.units as usize - self.slots * SLOT_UNITS) * UNIT_BYTES
+    }
+
+    /// Whether a record would have to go to another chunk.
+    pub(crate) fn is_full_for(&self, key_bytes: usize, data_bytes: usize) -> bool {
+        let header = Header::new(0, key_bytes, data_bytes);
+        let inside = header.charge() - header.outside_bytes();
+        inside > self.free_bytes() as u64 || (header.is_out_of_line() && self.out_of_line_left == 0)
     }
 
     /// Writes one frame behind the last, not published yet; takes large data out of `data`.
@@ -371,39 +410,53 @@ impl OpenChunk {
     /// The caller has checked the bounds: a key of 1 to 1,024 bytes, data below 16 MiB, `arrival`
     /// not before that of the last record.
     #[inline]
-    pub(crate) fn append(&mut self, arrival: u64, key: &str, data: &mut Bytes) -> Option<u64> {
-        assert!(key.len() <= 1024 && data.len() as u64 <= Header::DATA_MASK);
+    pub(crate) fn append(&mut self, arrival: u64, key: &str, data: &mut Data<'_>) -> Option<u64> {
+        let bytes = data.as_slice();
+        assert!(key.len() <= 1024 && bytes.len() as u64 <= Header::DATA_MASK);
         let delta = arrival - self.chunk.base_arrival;
-        let header = Header::new(delta, key.len(), data.len());
-        let end = self.end.past(header);
-        if end.units as usize > self.chunk.units.len() || delta > Header::ARRIVAL_DELTA_MAX {
+        let header = Header::new(delta, key.len(), bytes.len());
+        if delta > Header::ARRIVAL_DELTA_MAX {
             return None;
         }
-        let unit = self.end.units as usize;
-        let frame = self.chunk.units[unit..end.units as usize].as_ptr();
-        // SAFETY: `UnsafeCell<u64>` is laid out as `u64`, and may be written through a shared
-        // reference. The slice above proves that the whole frame lies within the chunk, and
-        // `Header::units` counted the header, the key, and the data or its handle. The frame lies
-        // behind what is published, so no reader looks at it, and no other writer exists
-        // (invariant 1; `&mut self`). A handle is written to a place aligned to 8 bytes, which
-        // holds no live value: what lay there was dropped before the chunk was opened again.
-        unsafe {
-            let frame = UnsafeCell::raw_get(frame);
-            frame.write(header.0);
-            let mut body = frame.add(1).cast::<u8>();
-            if header.is_out_of_line() {
-                body.cast::<Bytes>().write(std::mem::take(data));
-                body = body.add(size_of::<Bytes>());
-            } else {
-                let copy = body.add(key.len());
-                ptr::copy_nonoverlapping(data.as_ptr(), copy, data.len());
-            }
-            ptr::copy_nonoverlapping(key.as_ptr(), body, key.len());
+        let end = self.end.past(header);
+        let slots = self.slots + usize::from(header.is_out_of_line());
+        if end.units as usize + slots * SLOT_UNITS > self.chunk.units.len() {
+            return None;
         }
+        let from = self.end.units as usize;
+        let frame = UnsafeCell::raw_get(self.chunk.units[from..end.units as usize].as_ptr());
         if header.is_out_of_line() {
-            self.chunk.has_handles.store(1, Ordering::Relaxed);
-            self.out_of_line_bytes += header.data_bytes() as u64;
+            if self.out_of_line_left == 0 {
+                return None;
+            }
+            let slot = self.chunk.slot(self.slots);
+            // SAFETY: the units of the slot lie behind all frames and before the other slots, as was
+            // checked above, so nobody else touches them (invariant 1; `&mut self`). They hold no
+            // live value: what lay there was dropped before the chunk was opened again.
+            unsafe { slot.write(data.take()) };
+            // SAFETY: the slice above proves that the whole frame lies within the chunk; it lies
+            // behind what is published, so no reader looks at it, and no other writer exists
+            // (invariant 1; `&mut self`). The frame has a unit for the slot's number, then the key.
+            unsafe {
+                frame.add(1).write(self.slots as u64);
+                let to = frame.add(2).cast::<u8>();
+                ptr::copy_nonoverlapping(key.as_ptr(), to, key.len());
+            }
+            self.slots = slots;
+            self.chunk.written.slots.store(slots, Ordering::Relaxed);
+            self.out_of_line_left = self
+                .out_of_line_left
+                .saturating_sub(header.data_bytes() as u64);
+        } else {
+            // SAFETY: as above; `Header::units` counted the key and the data.
+            unsafe {
+                let to = frame.add(1).cast::<u8>();
+                ptr::copy_nonoverlapping(key.as_ptr(), to, key.len());
+                ptr::copy_nonoverlapping(bytes.as_ptr(), to.add(key.len()), bytes.len());
+            }
         }
+        // SAFETY: as above; the frame's first unit is its header.
+        unsafe { frame.write(header.0) };
         self.end = end;
         self.last_arrival = arrival;
         let charge = header.charge();
@@ -416,18 +469,22 @@ impl OpenChunk {
     pub(crate) fn publish(&self) {
         // Release: the frames are written before. Pairs with the load in `Chunk::published`.
         self.chunk
+            .written
             .published
             .store(self.end.pack(), Ordering::Release);
     }
 
-    /// Writes down what the chunk holds: it will not get more. Only the writer's side asks for it.
-    pub(crate) fn seal(&self) {
+    /// Writes down what the chunk holds: it will not get more. What is left free counts, too, and is
+    /// returned. Only the writer's side asks for it.
+    pub(crate) fn seal(&self) -> u64 {
+        let free = self.free_bytes() as u64;
         self.chunk
             .sealed_last_arrival
             .store(self.last_arrival, Ordering::Relaxed);
         self.chunk
             .sealed_charge
-            .store(self.charge, Ordering::Relaxed);
+            .store(self.charge + free, Ordering::Relaxed);
+        free
     }
 }
 
@@ -436,7 +493,7 @@ impl OpenChunk {
 pub(crate) struct Sealed {
     /// Arrival of its last record.
     pub(crate) last_arrival: u64,
-    /// Charge of all its records.
+    /// Charge of all its records, and what it leaves free.
     pub(crate) charge: u64,
 }
 
@@ -444,24 +501,27 @@ pub(crate) struct Sealed {
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     chunk: &'a Chunk,
-    at: Extent,
+    start: Extent,
+    end: Extent,
     header: Header,
 }
 
 impl<'a> Frame<'a> {
     /// Where the frame begins.
+    #[inline]
     pub(crate) const fn start(&self) -> Extent {
-        self.at
+        self.start
     }
 
     /// Where the next frame begins.
-    pub(crate) fn end(&self) -> Extent {
-        self.at.past(self.header)
+    #[inline]
+    pub(crate) const fn end(&self) -> Extent {
+        self.end
     }
 
     #[inline]
     pub(crate) const fn place(&self) -> u64 {
-        self.chunk.first + self.at.frames as u64
+        self.chunk.first + self.start.frames as u64
     }
 
     /// Milliseconds since the epoch.
@@ -475,75 +535,54 @@ impl<'a> Frame<'a> {
         self.header.charge()
     }
 
-    #[inline]
-    pub(crate) fn partition_key(&self) -> &'a str {
-        let from = self.key_start();
-        let key = &self.bytes()[from..from + self.header.key_bytes()];
-        // SAFETY: `OpenChunk::append` copied these bytes from a `str`.
-        unsafe { std::str::from_utf8_unchecked(key) }
-    }
-
-    #[inline]
-    pub(crate) fn data(&self) -> &'a [u8] {
-        if let Some(handle) = self.handle() {
-            return handle;
-        }
-        let from = self.key_start() + self.header.key_bytes();
-        &self.bytes()[from..from + self.header.data_bytes()]
-    }
-
     /// The handle of data that is kept out of line.
     #[inline]
     pub(crate) fn handle(&self) -> Option<&'a Bytes> {
         if !self.header.is_out_of_line() {
             return None;
         }
-        let handle = self.chunk.units[self.at.units as usize + 1]
-            .get()
-            .cast::<Bytes>();
-        // SAFETY: the frame is published and out of line, so a handle was written here; it lives
-        // as long as the chunk is held, and is only read.
-        Some(unsafe { &*handle })
+        let number = &self.chunk.units[self.start.units as usize + 1];
+        // SAFETY: the frame is published and out of line, so it has the number of a slot in which
+        // a handle was written before; that lives as long as the chunk is held, and both are
+        // only read.
+        Some(unsafe { &*self.chunk.slot(*number.get() as usize) })
     }
 
-    /// Range of the data within [`memory`] of the chunk, for data that was copied in.
+    /// Range of the data within the [`Memory`] of the chunk, for data that was copied in.
     #[inline]
     pub(crate) fn data_range(&self) -> std::ops::Range<usize> {
-        let from = self.at.units as usize * UNIT_BYTES + self.key_start() + self.header.key_bytes();
+        let from = (self.start.units as usize + 1) * UNIT_BYTES + self.header.key_bytes();
         from..from + self.header.data_bytes()
-    }
-
-    #[inline]
-    const fn key_start(&self) -> usize {
-        UNIT_BYTES
-            + if self.header.is_out_of_line() {
-                size_of::<Bytes>()
-            } else {
-                0
-            }
     }
 
     /// The record that the frame holds.
     #[inline]
     pub(crate) fn view(&self, origin: Origin) -> RecordView<'a> {
+        let handle = self.handle();
+        let (key, copied) = match handle {
+            None => self.body(1).split_at(self.header.key_bytes()),
+            Some(_) => (self.body(2), &[][..]),
+        };
         RecordView {
             origin,
             place: self.place(),
             arrival_ms: self.arrival(),
-            partition_key: self.partition_key(),
-            data: self.data(),
-            handle: self.handle(),
+            // SAFETY: `OpenChunk::append` copied these bytes from a `str`.
+            partition_key: unsafe { std::str::from_utf8_unchecked(key) },
+            data: handle.map_or(copied, |handle| handle),
+            handle,
         }
     }
 
-    /// The whole frame.
+    /// The frame's bytes from a unit on: the key, and data that was copied in.
     #[inline]
-    fn bytes(&self) -> &'a [u8] {
-        let from = self.at.units as usize;
-        let units = &self.chunk.units[from..from + self.header.units() as usize];
+    fn body(&self, from: usize) -> &'a [u8] {
+        let units = &self.chunk.units[self.start.units as usize + from..self.end.units as usize];
+        let len = self.header.body_bytes() - (from - 1) * UNIT_BYTES;
+        assert!(len <= size_of_val(units));
         // SAFETY: the frame is published, so its units are only read as long as the chunk is
         // held; `UnsafeCell<u64>` is laid out as `u64`, all of whose bytes are initialized.
-        unsafe { std::slice::from_raw_parts(units.as_ptr().cast(), size_of_val(units)) }
+        unsafe { slice::from_raw_parts(units.as_ptr().cast(), len) }
     }
 }
 
@@ -564,17 +603,18 @@ impl<'a> Iterator for Frames<'a> {
             return None;
         }
         let header = self.chunk.header(self.at.units);
-        let frame = Frame {
+        let (start, end) = (self.at, self.at.past(header));
+        self.at = end;
+        Some(Frame {
             chunk: self.chunk,
-            at: self.at,
+            start,
+            end,
             header,
-        };
-        self.at = frame.end();
-        Some(frame)
+        })
     }
 }
 
-/// The memory of a chunk up to an extent, as an owner for [`Bytes`].
+/// The memory of a chunk's frames up to an extent, as an owner for [`Bytes`].
 pub(crate) struct Memory {
     pub(crate) chunk: Arc<Chunk>,
     pub(crate) end: Extent,
@@ -584,7 +624,8 @@ impl AsRef<[u8]> for Memory {
     fn as_ref(&self) -> &[u8] {
         let units = &self.chunk.units[..self.end.units as usize];
         // SAFETY: units before a published extent are only read as long as the chunk is held,
-        // and `self` holds it; see `Frame::bytes`.
-        unsafe { std::slice::from_raw_parts(units.as_ptr().cast(), size_of_val(units)) }
+        // and `self` holds it; see `Frame::body`. Handles, which change inside when they are
+        // cloned, lie elsewhere.
+        unsafe { slice::from_raw_parts(units.as_ptr().cast(), size_of_val(units)) }
     }
 }

@@ -21,10 +21,11 @@
 //! 2. **What a reader holds stays.** A batch holds its chunks; a chunk is filled again only when
 //!    nobody else holds it, and freed by the last holder.
 //! 3. **`trim_horizon <= next`, and neither ever goes down.** `next` is stored before the horizon.
-//! 4. **Memory is bounded.** Retained records are charged exactly ([`charge`]). Beyond that a log
-//!    has at most: the trimmed part of its oldest chunk, the free part of its newest, one spare
-//!    (64 KiB each), and the out-of-line data of the oldest chunk's trimmed records (the budget,
-//!    a sixteenth of the capacity, 4 MiB at most). Chunks that batches hold come on top.
+//! 4. **Memory is bounded.** Retained records are charged exactly ([`charge`]), and with them what the
+//!    chunks that they fill leave free. Beyond that a log has at most: the trimmed part of its
+//!    oldest chunk, the free part of its newest, one spare (64 KiB each), and the out-of-line data
+//!    of the oldest chunk's trimmed records (the budget, a 128th of the capacity: at least 32 KiB
+//!    and at most 4 MiB, and one record). Chunks that batches hold come on top.
 //! 5. **Finding a place** costs a search among the chunks and a walk within one (64 KiB).
 
 use std::collections::VecDeque;
@@ -37,7 +38,7 @@ mod chunk;
 mod tests;
 mod writer;
 
-pub(crate) use chunk::{Chunk, Extent, Frame, Frames, Memory, charge};
+pub(crate) use chunk::{Chunk, Extent, Frame, Frames, Memory, OVERHEAD_BYTES_MAX, charge};
 pub(crate) use writer::{Capacity, Writer, clean};
 
 /// Place of the first record of a log.

@@ -2,8 +2,7 @@
 
 use std::mem;
 
-use bytes::Bytes;
-
+use crate::data::Data;
 use crate::log::chunk::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, OpenChunk};
 use crate::log::{Chunk, Extent, FIRST_PLACE, Frame, Log, charge};
 use crate::sync::{Arc, Ordering};
@@ -22,6 +21,7 @@ pub(crate) struct Capacity {
 #[derive(Debug)]
 pub(crate) struct Writer {
     capacity: Capacity,
+    out_of_line_budget: u64,
     open: Option<OpenChunk>,
     /// Place that the next record will be given.
     next: u64,
@@ -44,7 +44,9 @@ struct Oldest {
     /// The chunk it lies in, once one was looked for.
     chunk: Option<Arc<Chunk>>,
     at: Extent,
-    /// Charge of all that is retained.
+    /// Charge of the records of that chunk that were trimmed one by one.
+    chunk_trimmed: u64,
+    /// Charge of all that is retained, and what the chunks that it lies in left free.
     charge: u64,
     /// Bytes of keys and data that were trimmed.
     trimmed_bytes: u64,
@@ -59,16 +61,18 @@ enum Trim {
 
 impl Writer {
     /// The writer of an empty log; no record is said to have arrived before `earliest`.
-    pub(crate) const fn new(capacity: Capacity, earliest: u64) -> Self {
+    pub(crate) fn new(capacity: Capacity, earliest: u64) -> Self {
         let oldest = Oldest {
             place: FIRST_PLACE,
             chunk: None,
             at: Extent::START,
+            chunk_trimmed: 0,
             charge: 0,
             trimmed_bytes: 0,
         };
         Self {
             capacity,
+            out_of_line_budget: out_of_line_budget(capacity),
             open: None,
             next: FIRST_PLACE,
             last_arrival: earliest,
@@ -92,17 +96,14 @@ impl Writer {
         log: &Log,
         (now, cutoff): (u64, u64),
         key: &str,
-        data: &mut Bytes,
+        data: &mut Data<'_>,
     ) -> (u64, u64) {
         let arrival = now.max(self.last_arrival);
         let charge = loop {
-            let budget = out_of_line_budget(self.capacity);
-            let open = self
-                .open
-                .as_mut()
-                .filter(|open| open.out_of_line_bytes() < budget);
-            if let Some(charge) = open.and_then(|open| open.append(arrival, key, data)) {
-                break charge;
+            if let Some(open) = &mut self.open {
+                if let Some(charge) = open.append(arrival, key, data) {
+                    break charge;
+                }
             }
             self.roll(log, arrival, cutoff);
         };
@@ -145,8 +146,15 @@ impl Writer {
 
     /// Whether one more record would take the log over its capacity.
     pub(crate) fn is_full_for(&self, key_bytes: usize, data_bytes: usize) -> bool {
-        self.next - self.oldest.place >= self.capacity.records
-            || self.oldest.charge + charge(key_bytes, data_bytes) > self.capacity.bytes
+        let Capacity { records, bytes } = self.capacity;
+        let rolls = |open: &&OpenChunk| open.is_full_for(key_bytes, data_bytes);
+        let left_free = match self.open.as_ref().filter(rolls) {
+            // What the open chunk leaves free counts as long as any record of it is retained.
+            Some(open) if self.oldest.place < self.next => open.free_bytes() as u64,
+            _ => 0,
+        };
+        self.next - self.oldest.place >= records
+            || self.oldest.charge + left_free + charge(key_bytes, data_bytes) > bytes
     }
 
     /// Arrival of the oldest retained record.
@@ -154,13 +162,11 @@ impl Writer {
         if self.oldest.place == self.next {
             return None;
         }
-        let chunk = self.oldest_chunk(log);
+        let chunk = self.take_oldest_chunk(log);
         let frame = chunk.frames(self.oldest.at, chunk.published()).next();
-        Some(
-            frame
-                .expect("the oldest retained record is published")
-                .arrival(),
-        )
+        let arrival = frame.map(|frame| frame.arrival());
+        self.oldest.chunk = Some(chunk);
+        Some(arrival.expect("the oldest retained record is published"))
     }
 
     pub(crate) const fn next(&self) -> u64 {
@@ -185,8 +191,13 @@ impl Writer {
         self.oldest.trimmed_bytes
     }
 
-    /// Takes the chunks to be given to [`clean`], with no lock held.
+    /// Whether there are chunks to be given to [`clean`].
     #[inline]
+    pub(crate) const fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    /// Takes the chunks to be given to [`clean`], with no lock held.
     pub(crate) fn take_retired(&mut self) -> Vec<Arc<Chunk>> {
         mem::take(&mut self.retired)
     }
@@ -209,17 +220,21 @@ impl Writer {
         self.publish(log);
         self.trim_expired(log, cutoff);
         if let Some(open) = self.open.take() {
-            open.seal();
+            let free = open.seal();
             self.sealed_bytes += open.end().bytes;
-            self.chunk_bytes = (self.chunk_bytes * 2).min(chunk_bytes_max(self.capacity));
+            if self.oldest.place < self.next {
+                self.oldest.charge += free;
+            }
+            self.chunk_bytes = self.next_chunk_bytes(open.chunk().capacity_bytes(), free);
         }
         let serial = self.next_serial;
         self.next_serial += 1;
-        let open = |chunk| OpenChunk::open(chunk, serial, self.next, arrival);
+        let open =
+            |chunk| OpenChunk::open(chunk, serial, self.next, arrival, self.out_of_line_budget);
         let spare = self
             .spare
             .take()
-            .filter(|spare| spare.capacity_bytes() >= self.chunk_bytes);
+            .filter(|spare| spare.capacity_bytes() == self.chunk_bytes);
         // A spare that a batch still holds is left to the batch.
         let open = spare.and_then(|spare| open(spare).ok()).unwrap_or_else(|| {
             let fresh = Arc::new(Chunk::with_capacity(self.chunk_bytes));
@@ -230,6 +245,23 @@ impl Writer {
             .chunks
             .push_back(Arc::clone(open.chunk()));
         self.open = Some(open);
+        if self.oldest.place == self.next {
+            // The chunk that was open was trimmed to its end.
+            self.oldest.chunk = None;
+            self.release_chunks(log);
+        }
+    }
+
+    /// The size of the next chunk: twice the last one, up to the largest; but one that was closed for
+    /// the data that it keeps elsewhere was too large.
+    fn next_chunk_bytes(&self, last_bytes: usize, last_free: u64) -> usize {
+        let used = last_bytes - usize::try_from(last_free).unwrap_or(0);
+        let wanted = if used <= last_bytes / 2 {
+            used.next_power_of_two()
+        } else {
+            last_bytes * 2
+        };
+        wanted.clamp(CHUNK_BYTES_MIN, chunk_bytes_max(self.capacity))
     }
 
     /// Trims as little as needed: records where the number of records counts, chunks that are
@@ -257,31 +289,15 @@ impl Writer {
         let before = self.oldest.place;
         let mut chunks_done = false;
         while self.oldest.place < self.next {
-            let chunk = self.oldest_chunk(log);
-            let published = chunk.published();
-            let frame = chunk.frames(self.oldest.at, published).next();
-            let frame = frame.expect("the oldest retained record is published");
-            let (end, charge) = match how_much(&chunk, frame, self) {
-                Trim::Nothing => break,
-                Trim::Record => (frame.end(), frame.charge()),
-                Trim::RestOfChunk => {
-                    let whole = chunk.sealed().filter(|_| self.oldest.at == Extent::START);
-                    let rest = || {
-                        chunk
-                            .frames(self.oldest.at, published)
-                            .map(|f| f.charge())
-                            .sum()
-                    };
-                    (published, whole.map_or_else(rest, |sealed| sealed.charge))
-                }
-            };
-            self.oldest.place += u64::from(end.frames - self.oldest.at.frames);
-            self.oldest.trimmed_bytes += end.bytes - self.oldest.at.bytes;
-            self.oldest.charge -= charge;
-            self.oldest.at = end;
-            if end == published && chunk.sealed().is_some() {
-                self.oldest.chunk = None;
+            let chunk = self.take_oldest_chunk(log);
+            let trimmed = self.trim_chunk(&chunk, &how_much);
+            if trimmed && chunk.sealed().is_some() {
                 chunks_done = true;
+            } else {
+                self.oldest.chunk = Some(chunk);
+            }
+            if !trimmed {
+                break;
             }
         }
         if self.oldest.place != before {
@@ -294,15 +310,45 @@ impl Writer {
         }
     }
 
-    /// The chunk in which the oldest retained record lies; there is one.
-    fn oldest_chunk(&mut self, log: &Log) -> Arc<Chunk> {
+    /// Trims from the oldest record on, which lies in this chunk; says whether to its end.
+    fn trim_chunk(
+        &mut self,
+        chunk: &Chunk,
+        how_much: impl Fn(&Chunk, Frame<'_>, &Self) -> Trim,
+    ) -> bool {
+        let published = chunk.published();
+        while self.oldest.at != published {
+            let frame = chunk.frames(self.oldest.at, published).next();
+            let frame = frame.expect("the oldest retained record is published");
+            let end = match how_much(chunk, frame, self) {
+                Trim::Nothing => return false,
+                Trim::Record => {
+                    self.oldest.charge -= frame.charge();
+                    self.oldest.chunk_trimmed += frame.charge();
+                    frame.end()
+                }
+                Trim::RestOfChunk => published,
+            };
+            self.oldest.place += u64::from(end.frames - self.oldest.at.frames);
+            self.oldest.trimmed_bytes += end.bytes - self.oldest.at.bytes;
+            self.oldest.at = end;
+        }
+        if let Some(sealed) = chunk.sealed() {
+            // The rest of it, and what it left free.
+            self.oldest.charge -= sealed.charge - self.oldest.chunk_trimmed;
+        }
+        true
+    }
+
+    /// The chunk in which the oldest retained record lies; there is one. The caller puts it back.
+    fn take_oldest_chunk(&mut self, log: &Log) -> Arc<Chunk> {
         // The open chunk may have been trimmed to its end before another was opened.
         let found = self
             .oldest
             .chunk
             .take()
             .filter(|chunk| chunk.next() > self.oldest.place);
-        let chunk = found.unwrap_or_else(|| {
+        found.unwrap_or_else(|| {
             let directory = log.directory.lock();
             let place = self.oldest.place;
             let after = directory
@@ -311,11 +357,10 @@ impl Writer {
             let chunk = &directory.chunks[after - 1];
             if chunk.first == place {
                 self.oldest.at = Extent::START;
+                self.oldest.chunk_trimmed = 0;
             }
             Arc::clone(chunk)
-        });
-        self.oldest.chunk = Some(Arc::clone(&chunk));
-        chunk
+        })
     }
 
     /// Takes the chunks without a retained record out of the directory, but never the open one.
@@ -360,8 +405,9 @@ fn chunk_bytes_max(capacity: Capacity) -> usize {
     (eighth / CHUNK_BYTES_MIN * CHUNK_BYTES_MIN).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
 }
 
-/// Out-of-line data of one chunk, after which the next is opened: what is trimmed is dropped a
-/// chunk at a time.
+/// Data that one chunk keeps out of line, at most (and one record): what is trimmed is dropped a
+/// chunk at a time. A 128th of the capacity, so that with the frames it stays below the 64th that
+/// may be trimmed at once.
 fn out_of_line_budget(capacity: Capacity) -> u64 {
-    (capacity.bytes / 16).clamp(64 * 1024, 4 * 1024 * 1024)
+    (capacity.bytes / 128).clamp(32 * 1024, 4 * 1024 * 1024)
 }

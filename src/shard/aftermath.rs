@@ -53,15 +53,8 @@ impl Drop for Aftermath {
 
 impl Leftover {
     /// Does it; no lock may be held.
-    #[inline]
-    pub(super) fn settle(self, shard: &Shard) {
-        if self.wake_readers || self.wake_putters || !self.retired.is_empty() {
-            self.settle_something(shard);
-        }
-    }
-
     #[cold]
-    fn settle_something(self, shard: &Shard) {
+    pub(super) fn settle(self, shard: &Shard) {
         let mut calls = CallOuts::default();
         if self.wake_readers {
             calls.run(|| shard.core.readers.wake_all());

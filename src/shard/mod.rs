@@ -26,9 +26,8 @@
 use std::mem;
 use std::task::Waker;
 
-use bytes::Bytes;
-
 use crate::clock::Timestamp;
+use crate::data::Data;
 use crate::error::Error;
 use crate::hash_key::HashKeyRange;
 use crate::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_LIMIT_MAX, ReadLimiter, WriteLimiter};
@@ -74,25 +73,33 @@ struct Core {
     range: HashKeyRange,
     parents: Parents,
     created_ms: u64,
+    closing: OnceLock<Arc<Closing>>,
     log: Log,
     state: OwnLine<Mutex<State>>,
-    closing: OnceLock<Arc<Closing>>,
     /// Readers that wait for records.
     readers: OwnLine<Waiters>,
     /// Puts that wait for room.
-    putters: Waiters,
-    read_limiter: Option<Mutex<ReadLimiter>>,
-    records_out: OwnLine<AtomicU64>,
-    bytes_out: AtomicU64,
-    reads_throttled: AtomicU64,
+    putters: OwnLine<Waiters>,
+    reads: OwnLine<Reads>,
+}
+
+/// What readers write, on a line that no writer of records looks at.
+#[derive(Debug)]
+struct Reads {
+    records: AtomicU64,
+    bytes: AtomicU64,
+    throttled: AtomicU64,
+    limiter: Option<Mutex<ReadLimiter>>,
 }
 
 /// What the lock guards.
 #[derive(Debug)]
 struct State {
     writer: Writer,
-    limiter: Option<WriteLimiter>,
     closed: bool,
+    /// Whether a put has to be checked against limits, or the capacity.
+    may_refuse: bool,
+    limiter: Option<Box<WriteLimiter>>,
     /// Whether a reader waits to hear of the next record.
     waiting: bool,
     puts_throttled: u64,
@@ -164,8 +171,9 @@ impl Shard {
         let limiter = WriteLimiter::new(&settings.limits, settings.record_bytes_max);
         let state = State {
             writer,
-            limiter,
             closed: false,
+            may_refuse: limiter.is_some() || settings.on_full != OnFull::TrimOldest,
+            limiter: limiter.map(Box::new),
             waiting: false,
             puts_throttled: 0,
         };
@@ -181,11 +189,13 @@ impl Shard {
             state: OwnLine(Mutex::new(state)),
             closing: OnceLock::new(),
             readers: OwnLine::default(),
-            putters: Waiters::default(),
-            read_limiter: ReadLimiter::new(&settings.limits).map(Mutex::new),
-            records_out: OwnLine::default(),
-            bytes_out: AtomicU64::new(0),
-            reads_throttled: AtomicU64::new(0),
+            putters: OwnLine::default(),
+            reads: OwnLine(Reads {
+                records: AtomicU64::new(0),
+                bytes: AtomicU64::new(0),
+                throttled: AtomicU64::new(0),
+                limiter: ReadLimiter::new(&settings.limits).map(Mutex::new),
+            }),
             settings,
         };
         Self {
@@ -248,19 +258,16 @@ impl Shard {
         &self,
         now: Timestamp,
         key: &str,
-        data: &mut Bytes,
+        data: &mut Data<'_>,
     ) -> Result<Appended, Refusal> {
         self.change(|core, state| state.append(core, now, key, data))
     }
 
     /// Appends one record after another under one lock, publishes them together and wakes
-    /// readers once. `append` is called with a function that appends one.
-    pub(crate) fn append_all(
-        &self,
-        now: Timestamp,
-        run: impl FnOnce(&mut dyn FnMut(&str, &mut Bytes) -> Result<Appended, Refusal>),
-    ) {
-        self.change(|core, state| run(&mut |key, data| state.append(core, now, key, data)));
+    /// readers once. No user code may run in `run`.
+    #[inline]
+    pub(crate) fn append_all(&self, now: Timestamp, run: impl FnOnce(&mut Appender<'_>)) {
+        self.change(|core, state| run(&mut Appender { core, state, now }));
     }
 
     /// Closes shards at one time: `now`, or that of the latest of their records if it is later.
@@ -324,14 +331,14 @@ impl Shard {
 
     /// Trims what arrived before `cutoff`, milliseconds since the epoch.
     pub(crate) fn trim_expired(&self, cutoff: u64, aftermath: &mut Aftermath) {
-        let (_, leftover) = self.locked(|core, state| state.writer.trim_expired(&core.log, cutoff));
-        aftermath.add(self, leftover);
+        self.change_before(aftermath, |core, state| {
+            state.writer.trim_expired(&core.log, cutoff);
+        });
     }
 
     /// Trims everything: nobody may read it any more.
     pub(crate) fn trim_all(&self, aftermath: &mut Aftermath) {
-        let (_, leftover) = self.locked(|core, state| state.writer.trim_all(&core.log));
-        aftermath.add(self, leftover);
+        self.change_before(aftermath, |core, state| state.writer.trim_all(&core.log));
     }
 
     fn as_child(&self) -> ChildShard {
@@ -367,27 +374,43 @@ impl Shard {
         }
     }
 
-    /// Runs a change under the lock, and after it what the change leaves to be done.
+    /// Runs a change under the lock and publishes it; after it, does what the change leaves to be
+    /// done.
     #[inline]
     fn change<R>(&self, change: impl FnOnce(&Core, &mut State) -> R) -> R {
-        let (result, leftover) = self.locked(change);
-        leftover.settle(self);
-        result
-    }
-
-    /// Runs a change under the lock and publishes it.
-    #[inline]
-    fn locked<R>(&self, change: impl FnOnce(&Core, &mut State) -> R) -> (R, Leftover) {
         let core = &*self.core;
         let mut state = core.state.lock();
         let result = change(core, &mut state);
         state.writer.publish(&core.log);
-        let leftover = Leftover {
-            wake_readers: mem::take(&mut state.waiting),
-            wake_putters: false,
-            retired: state.writer.take_retired(),
-        };
-        (result, leftover)
+        if state.waiting || state.writer.has_retired() {
+            let leftover = state.take_leftover();
+            drop(state);
+            leftover.settle(self);
+        }
+        result
+    }
+
+    /// Runs a change under the lock and publishes it, and leaves the rest for later.
+    fn change_before(&self, aftermath: &mut Aftermath, change: impl FnOnce(&Core, &mut State)) {
+        let core = &*self.core;
+        let mut state = core.state.lock();
+        change(core, &mut state);
+        state.writer.publish(&core.log);
+        aftermath.add(self, state.take_leftover());
+    }
+}
+
+/// Appends records to one shard, under its lock.
+pub(crate) struct Appender<'a> {
+    core: &'a Core,
+    state: &'a mut State,
+    now: Timestamp,
+}
+
+impl Appender<'_> {
+    #[inline]
+    pub(crate) fn append(&mut self, key: &str, data: &mut Data<'_>) -> Result<Appended, Refusal> {
+        self.state.append(self.core, self.now, key, data)
     }
 }
 
@@ -478,9 +501,11 @@ impl Shard {
             if cursor.place < core.log.next() {
                 batch.behind_since_ms = Some(now.as_millis());
             }
-            core.records_out
+            core.reads
+                .records
                 .fetch_add(spans.len() as u64, Ordering::Relaxed);
-            core.bytes_out
+            core.reads
+                .bytes
                 .fetch_add(spans.user_bytes(), Ordering::Relaxed);
             batch.spans = spans;
             break;
@@ -490,7 +515,7 @@ impl Shard {
                 batch.closing = Some(Arc::clone(closing));
             }
         }
-        if let Some(limiter) = &core.read_limiter {
+        if let Some(limiter) = &core.reads.limiter {
             let now_ms = core.settings.clock.now().as_millis();
             limiter
                 .lock()
@@ -619,14 +644,14 @@ impl Shard {
     }
 
     fn limit_read(&self, take: impl FnOnce(&mut ReadLimiter, u64) -> bool) -> Result<(), Error> {
-        let Some(limiter) = &self.core.read_limiter else {
+        let Some(limiter) = &self.core.reads.limiter else {
             return Ok(());
         };
         let now_ms = self.core.settings.clock.now().as_millis();
         if take(&mut limiter.lock(), now_ms) {
             return Ok(());
         }
-        self.core.reads_throttled.fetch_add(1, Ordering::Relaxed);
+        self.core.reads.throttled.fetch_add(1, Ordering::Relaxed);
         let stream = self.core.settings.stream.to_string();
         Err(Error::ReadThrottled {
             stream,
@@ -652,20 +677,14 @@ impl State {
         core: &Core,
         now: Timestamp,
         key: &str,
-        data: &mut Bytes,
+        data: &mut Data<'_>,
     ) -> Result<Appended, Refusal> {
         if self.closed {
             return Err(Refusal::Closed);
         }
         let cutoff = core.settings.cutoff(now);
-        if core.settings.on_full != OnFull::TrimOldest {
-            self.check_room(core, cutoff, key, data)?;
-        }
-        if let Some(limiter) = &mut self.limiter {
-            if !limiter.try_take(now.as_millis(), (key.len() + data.len()) as u64) {
-                self.puts_throttled += 1;
-                return Err(Refusal::Throttled);
-            }
+        if self.may_refuse {
+            self.check_refusal(core, now, cutoff, (key.len(), data.len()))?;
         }
         let (place, arrival_ms) =
             self.writer
@@ -673,20 +692,39 @@ impl State {
         Ok(Appended { place, arrival_ms })
     }
 
-    fn check_room(
+    /// Whether the shard is full, or its limits are reached. A refused record takes nothing of them.
+    fn check_refusal(
         &mut self,
         core: &Core,
+        now: Timestamp,
         cutoff: u64,
-        key: &str,
-        data: &Bytes,
+        (key_bytes, data_bytes): (usize, usize),
     ) -> Result<(), Refusal> {
-        if self.writer.is_full_for(key.len(), data.len()) {
-            self.writer.publish(&core.log);
-            self.writer.trim_expired(&core.log, cutoff);
+        if core.settings.on_full != OnFull::TrimOldest {
+            if self.writer.is_full_for(key_bytes, data_bytes) {
+                self.writer.publish(&core.log);
+                self.writer.trim_expired(&core.log, cutoff);
+            }
+            if self.writer.is_full_for(key_bytes, data_bytes) {
+                return Err(Refusal::Full);
+            }
         }
-        if self.writer.is_full_for(key.len(), data.len()) {
-            return Err(Refusal::Full);
+        if let Some(limiter) = &mut self.limiter {
+            if !limiter.try_take(now.as_millis(), (key_bytes + data_bytes) as u64) {
+                self.puts_throttled += 1;
+                return Err(Refusal::Throttled);
+            }
         }
         Ok(())
+    }
+
+    /// What is to be done once the lock is released.
+    #[cold]
+    fn take_leftover(&mut self) -> Leftover {
+        Leftover {
+            wake_readers: mem::take(&mut self.waiting),
+            wake_putters: false,
+            retired: self.writer.take_retired(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Timestamp, whole_millis};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::log::Capacity;
+use crate::log::{Capacity, OVERHEAD_BYTES_MAX};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
 
 /// What a put does when its shard is full.
@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) on_full: OnFull,
     pub(crate) limits: Limits,
     pub(crate) record_bytes_max: usize,
+    /// A record of so many bytes of key and data is within all bounds.
+    pub(crate) fits_bytes: usize,
     retention_ms: AtomicU64,
     deleted: AtomicBool,
 }
@@ -50,6 +52,8 @@ impl Settings {
             on_full,
             limits,
             record_bytes_max,
+            fits_bytes: usize::try_from(capacity.bytes.saturating_sub(OVERHEAD_BYTES_MAX))
+                .map_or(record_bytes_max, |room| room.min(record_bytes_max)),
             retention_ms: AtomicU64::new(whole_millis(retention)),
             deleted: AtomicBool::new(false),
         }

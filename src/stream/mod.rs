@@ -36,6 +36,7 @@ mod builder;
 mod description;
 mod filter;
 mod reshard;
+mod routes;
 mod routing;
 mod status;
 
@@ -44,6 +45,7 @@ pub use description::{StreamDescription, StreamMetrics};
 pub use filter::ShardFilter;
 pub use status::StreamStatus;
 
+pub(crate) use routes::{Known, Routes};
 pub(crate) use routing::{Routing, Taking};
 
 use builder::check_retention;
@@ -267,7 +269,7 @@ impl Stream {
                 .unwrap_or_else(|| HashKey::of(key))
         };
         drop(self.control(self.settings().clock.now()));
-        let routing = self.routing().1;
+        let routing = self.routing().routing;
         match routing.index_of(hash_key) {
             Some(index) => Ok(routing.shard(index).clone()),
             None => Err(self.takes_none(routing.taking)),
@@ -285,15 +287,18 @@ impl Stream {
         self.inner.routing_version.load(Ordering::Acquire)
     }
 
-    /// The present routing table, and its number.
-    pub(crate) fn routing(&self) -> (u64, Arc<Routing>) {
+    /// The present routing table.
+    pub(crate) fn routing(&self) -> Known {
         let routing = self.inner.routing.lock();
-        (self.routing_version(), Arc::clone(&routing))
+        Known {
+            version: self.routing_version(),
+            routing: Arc::clone(&routing),
+        }
     }
 
     /// The routing table once no reshard is under way, after a shard refused a record.
     #[cold]
-    pub(crate) fn settled_routing(&self, now: Timestamp) -> (u64, Arc<Routing>) {
+    pub(crate) fn settled_routing(&self, now: Timestamp) -> Known {
         drop(self.control(now));
         self.routing()
     }

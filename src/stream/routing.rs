@@ -57,6 +57,20 @@ impl Routing {
         Some(self.starts.partition_point(|start| *start <= hash_key) - 1)
     }
 
+    /// The shard that takes all records, if there is only one.
+    #[inline]
+    pub(crate) fn only_shard(&self) -> Option<&Shard> {
+        match &*self.shards {
+            [shard] => Some(shard),
+            _ => None,
+        }
+    }
+
+    /// How many shards take records.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.len()
+    }
+
     #[inline]
     pub(crate) fn shard(&self, index: usize) -> &Shard {
         &self.shards[index]

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::clock::{Clock, Parker, Timestamp};
+use crate::data::Data;
 use crate::error::Error;
 use crate::hash_key::HashKey;
 use crate::log::charge;
@@ -15,47 +14,41 @@ use crate::record::Origin;
 use crate::sequence::SequenceNumber;
 use crate::shard::{Appended, OnFull, Refusal, Shard};
 use crate::shard_id::ShardId;
-use crate::stream::{Routing, Stream};
-use crate::sync::{Arc, Mutex};
+use crate::stream::{Known, Routes, Stream};
 use crate::wait::Undo;
+
+mod batch;
+
+use batch::{Answer, Batch};
 
 /// Puts records into a stream.
 ///
-/// A handle: clone it freely, one for each thread. Several threads can share one, too; each then
-/// looks up the routing table for itself whenever another is about to put.
+/// A handle: share one between threads, or clone it for each.
 pub struct Producer {
     stream: Stream,
-    /// The routing table as last seen; whoever finds it locked asks the stream.
-    routing: Mutex<Known>,
-}
-
-#[derive(Clone)]
-struct Known {
-    version: u64,
-    routing: Arc<Routing>,
+    routes: Routes,
 }
 
 /// Where a record went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PutRecordOutput {
-    shard_id: ShardId,
-    sequence_number: SequenceNumber,
+    origin: Origin,
+    place: u64,
+    arrival_ms: u64,
 }
 
 /// What became of each record of a [`put_records`](Producer::put_records), in their order.
 #[derive(Clone, Debug)]
 pub struct PutRecordsOutput {
-    records: Vec<Result<PutRecordOutput, Error>>,
-    failed_record_count: usize,
+    records: Vec<Answer>,
 }
 
 impl Stream {
     /// A producer for this stream.
     pub fn producer(&self) -> Producer {
-        let (version, routing) = self.routing();
         Producer {
             stream: self.clone(),
-            routing: Mutex::new(Known { version, routing }),
+            routes: Routes::new(self),
         }
     }
 }
@@ -71,10 +64,10 @@ impl Producer {
     /// limits; [`Error::ShardFull`] or [`Error::PutTimedOut`] unless a full shard trims;
     /// [`Error::StreamClosed`], [`Error::StreamNotFound`].
     #[inline]
-    pub fn put_record(
+    pub fn put_record<'a>(
         &self,
         partition_key: impl AsPartitionKey,
-        data: impl Into<Bytes>,
+        data: impl Into<Data<'a>>,
     ) -> Result<PutRecordOutput, Error> {
         let key = partition_key.partition_key();
         let hash_key = partition_key.known_hash_key();
@@ -92,11 +85,11 @@ impl Producer {
     ///
     /// As [`put_record`](Self::put_record).
     #[inline]
-    pub fn put_record_with_hash_key(
+    pub fn put_record_with_hash_key<'a>(
         &self,
         partition_key: impl AsPartitionKey,
         hash_key: HashKey,
-        data: impl Into<Bytes>,
+        data: impl Into<Data<'a>>,
     ) -> Result<PutRecordOutput, Error> {
         let key = partition_key.partition_key();
         self.put(Put {
@@ -114,12 +107,9 @@ impl Producer {
     pub fn put_entry<'a>(&self, entry: impl Into<PutEntry<'a>>) -> Result<PutRecordOutput, Error> {
         let entry = entry.into();
         self.check_ordering(&entry)?;
-        let hash_key = entry
-            .explicit_hash_key
-            .or_else(|| entry.key.known_hash_key());
         self.put(Put {
             key: entry.key.as_str(),
-            hash_key,
+            hash_key: entry.known_hash_key(),
             data: entry.data,
         })
     }
@@ -138,42 +128,10 @@ impl Producer {
         &self,
         entries: impl IntoIterator<Item = impl Into<PutEntry<'a>>>,
     ) -> Result<PutRecordsOutput, Error> {
-        let mut entries: Vec<PutEntry<'a>> = entries.into_iter().map(Into::into).collect();
+        let entries: Vec<PutEntry<'a>> = entries.into_iter().map(Into::into).collect();
         self.check_all(&entries)?;
-        let mut results: Vec<Option<Result<PutRecordOutput, Error>>> = vec![None; entries.len()];
-        let mut pending: Vec<usize> = (0..entries.len()).collect();
-        let mut known = self.current();
-        while !pending.is_empty() {
-            let Some(by_shard) = Self::by_shard(&known.routing, &entries, &pending) else {
-                let error = self.stream.takes_none(known.routing.taking);
-                if pending.len() == entries.len() {
-                    return Err(error);
-                }
-                for index in pending {
-                    results[index] = Some(Err(error.clone()));
-                }
-                break;
-            };
-            pending.clear();
-            let now = self.now();
-            for group in by_shard.chunk_by(|a, b| a.0 == b.0) {
-                let shard = known.routing.shard(group[0].0);
-                let indices = group.iter().map(|(_, index)| *index);
-                self.append_group(
-                    shard,
-                    now,
-                    indices,
-                    &mut entries,
-                    &mut results,
-                    &mut pending,
-                );
-            }
-            if !pending.is_empty() {
-                pending.sort_unstable();
-                known = self.settled();
-            }
-        }
-        Ok(PutRecordsOutput::new(results))
+        let records = Batch::new(self, entries).put()?;
+        Ok(PutRecordsOutput { records })
     }
 
     /// Puts one record of which the key may be hashed already.
@@ -182,24 +140,21 @@ impl Producer {
         check_partition_key(put.key)?;
         self.check_size(put.key, put.data.len())?;
         let now = self.now();
-        if let Some(mut known) = self.routing.try_lock() {
-            if known.version != self.stream.routing_version() {
-                *known = self.current();
-            }
-            if let Some(index) = known.routing.index_of(|| put.hash_key()) {
-                let shard = known.routing.shard(index);
-                if let Ok(appended) = shard.append(now, put.key, &mut put.data) {
-                    return Ok(PutRecordOutput::new(shard.origin(), appended));
-                }
-            }
+        let output = self.routes.with(&self.stream, |routing| {
+            let shard = routing.shard(routing.index_of(|| put.hash_key())?);
+            let appended = shard.append(now, put.key, &mut put.data).ok()?;
+            Some(PutRecordOutput::new(shard.origin(), appended))
+        });
+        match output {
+            Some(output) => Ok(output),
+            None => self.put_slowly(put),
         }
-        self.put_slowly(put)
     }
 
-    /// Puts one record when the first try failed, or another thread is using the routing table.
+    /// Puts one record when the first try failed.
     #[cold]
     fn put_slowly(&self, mut put: Put<'_>) -> Result<PutRecordOutput, Error> {
-        let mut known = self.current();
+        let mut known = self.stream.routing();
         loop {
             let Some(index) = known.routing.index_of(|| put.hash_key()) else {
                 let settled = self.settled();
@@ -222,7 +177,7 @@ impl Producer {
         &self,
         shard: &Shard,
         key: &str,
-        data: &mut Bytes,
+        data: &mut Data<'_>,
     ) -> Result<Option<PutRecordOutput>, Error> {
         match shard.append(self.now(), key, data) {
             Ok(appended) => Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
@@ -241,7 +196,7 @@ impl Producer {
         &self,
         shard: &Shard,
         key: &str,
-        data: &mut Bytes,
+        data: &mut Data<'_>,
         wait: Duration,
     ) -> Result<Option<PutRecordOutput>, Error> {
         let clock = &*self.stream.settings().clock;
@@ -275,70 +230,6 @@ impl Producer {
         }
     }
 
-    /// Appends the entries of one shard, in order; those that it refuses because it was closed
-    /// are pending again.
-    fn append_group(
-        &self,
-        shard: &Shard,
-        now: Timestamp,
-        indices: impl Iterator<Item = usize>,
-        entries: &mut [PutEntry<'_>],
-        results: &mut [Option<Result<PutRecordOutput, Error>>],
-        pending: &mut Vec<usize>,
-    ) {
-        let mut full = Vec::new();
-        shard.append_all(now, |append| {
-            for index in indices {
-                let entry = &mut entries[index];
-                // Once one has to wait for room, those after it wait behind it.
-                let attempt = if full.is_empty() {
-                    append(entry.key.as_str(), &mut entry.data)
-                } else {
-                    Err(Refusal::Full)
-                };
-                match attempt {
-                    Ok(appended) => {
-                        results[index] = Some(Ok(PutRecordOutput::new(shard.origin(), appended)));
-                    }
-                    Err(Refusal::Closed) => pending.push(index),
-                    Err(Refusal::Full) if self.waits_for_room() => full.push(index),
-                    Err(refusal) => results[index] = Some(Err(shard.refused(refusal))),
-                }
-            }
-        });
-        for index in full {
-            let entry = &mut entries[index];
-            match self
-                .append(shard, entry.key.as_str(), &mut entry.data)
-                .transpose()
-            {
-                Some(result) => results[index] = Some(result),
-                None => pending.push(index),
-            }
-        }
-    }
-
-    /// Pairs of shard and entry, sorted. `None`: the stream takes no records.
-    fn by_shard(
-        routing: &Routing,
-        entries: &[PutEntry<'_>],
-        pending: &[usize],
-    ) -> Option<Vec<(usize, usize)>> {
-        let pairs = pending.iter().map(|&index| {
-            let entry = &entries[index];
-            let known = entry
-                .explicit_hash_key
-                .or_else(|| entry.key.known_hash_key());
-            let hash_key = || known.unwrap_or_else(|| HashKey::of(entry.key.as_str()));
-            Some((routing.index_of(hash_key)?, index))
-        });
-        let mut pairs = pairs.collect::<Option<Vec<_>>>()?;
-        if !pairs.is_sorted() {
-            pairs.sort_unstable();
-        }
-        Some(pairs)
-    }
-
     fn check_all(&self, entries: &[PutEntry<'_>]) -> Result<(), Error> {
         let limits = &self.stream.settings().limits;
         if let Some(limit) = limits.put_records_entries_max {
@@ -366,6 +257,14 @@ impl Producer {
 
     #[inline]
     fn check_size(&self, key: &str, data_bytes: usize) -> Result<(), Error> {
+        if key.len() + data_bytes <= self.stream.settings().fits_bytes {
+            return Ok(());
+        }
+        self.check_size_exactly(key, data_bytes)
+    }
+
+    #[cold]
+    fn check_size_exactly(&self, key: &str, data_bytes: usize) -> Result<(), Error> {
         let settings = self.stream.settings();
         let fits = charge(key.len(), data_bytes) <= settings.capacity.bytes;
         if data_bytes <= settings.record_bytes_max && fits {
@@ -380,22 +279,28 @@ impl Producer {
         })
     }
 
+    #[inline]
     fn check_ordering(&self, entry: &PutEntry<'_>) -> Result<(), Error> {
-        match entry.ordering {
-            Some(number) if number.time_secs() > self.now().as_secs() => {
-                // A child's numbers run a second ahead of the clock at first.
-                let shards = self.stream.shards();
-                let given = shards.iter().any(|shard| shard.has_given(number));
-                if given {
-                    Ok(())
-                } else {
-                    Err(Error::OrderingInFuture {
-                        sequence_number: number,
-                    })
-                }
-            }
-            _ => Ok(()),
+        match entry.ordering() {
+            Some(number) => self.check_number(number),
+            None => Ok(()),
         }
+    }
+
+    /// Checks that a number may be of a record that was put before.
+    #[cold]
+    fn check_number(&self, number: SequenceNumber) -> Result<(), Error> {
+        if number.time_secs() <= self.now().as_secs() {
+            return Ok(());
+        }
+        // A child's numbers run a second ahead of the clock at first.
+        let shards = self.stream.shards();
+        if shards.iter().any(|shard| shard.has_given(number)) {
+            return Ok(());
+        }
+        Err(Error::OrderingInFuture {
+            sequence_number: number,
+        })
     }
 
     fn waits_for_room(&self) -> bool {
@@ -407,14 +312,8 @@ impl Producer {
         self.stream.settings().clock.now()
     }
 
-    fn current(&self) -> Known {
-        let (version, routing) = self.stream.routing();
-        Known { version, routing }
-    }
-
     fn settled(&self) -> Known {
-        let (version, routing) = self.stream.settled_routing(self.now());
-        Known { version, routing }
+        self.stream.settled_routing(self.now())
     }
 }
 
@@ -435,45 +334,42 @@ impl fmt::Debug for Producer {
 impl PutRecordOutput {
     #[inline]
     fn new(origin: Origin, appended: Appended) -> Self {
-        let sequence_number = origin.sequence_number(appended.place, appended.arrival_ms);
         Self {
-            shard_id: origin.shard_id,
-            sequence_number,
+            origin,
+            place: appended.place,
+            arrival_ms: appended.arrival_ms,
         }
     }
 
     /// The shard that took the record.
     pub const fn shard_id(&self) -> ShardId {
-        self.shard_id
+        self.origin.shard_id
     }
 
     /// The number that the record was given.
-    pub const fn sequence_number(&self) -> SequenceNumber {
-        self.sequence_number
+    pub fn sequence_number(&self) -> SequenceNumber {
+        self.origin.sequence_number(self.place, self.arrival_ms)
+    }
+}
+
+impl fmt::Debug for PutRecordOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutRecordOutput")
+            .field("shard_id", &self.shard_id())
+            .field("sequence_number", &self.sequence_number())
+            .finish()
     }
 }
 
 impl PutRecordsOutput {
-    fn new(results: Vec<Option<Result<PutRecordOutput, Error>>>) -> Self {
-        let records: Vec<_> = results
-            .into_iter()
-            .map(|result| result.expect("each entry was answered"))
-            .collect();
-        let failed_record_count = records.iter().filter(|result| result.is_err()).count();
-        Self {
-            records,
-            failed_record_count,
-        }
-    }
-
     /// An answer for each entry, in their order.
     pub fn records(&self) -> &[Result<PutRecordOutput, Error>] {
         &self.records
     }
 
     /// How many entries were refused.
-    pub const fn failed_record_count(&self) -> usize {
-        self.failed_record_count
+    pub fn failed_record_count(&self) -> usize {
+        self.records.iter().filter(|answer| answer.is_err()).count()
     }
 }
 
@@ -490,12 +386,12 @@ impl IntoIterator for PutRecordsOutput {
 struct Put<'a> {
     key: &'a str,
     hash_key: Option<HashKey>,
-    data: Bytes,
+    data: Data<'a>,
 }
 
 impl Put<'_> {
     #[inline]
     fn hash_key(&self) -> HashKey {
-        self.hash_key.unwrap_or_else(|| HashKey::of(self.key))
+        self.hash_key.unwrap_or_else(|| HashKey::recalled(self.key))
     }
 }

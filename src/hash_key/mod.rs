@@ -9,6 +9,9 @@ use std::str::FromStr;
 
 use md5::{Digest, Md5};
 
+mod lanes;
+mod memo;
+
 /// A point in the hash-key space, usually the MD5 of a partition key.
 ///
 /// ```
@@ -40,6 +43,39 @@ impl HashKey {
     /// Its value.
     pub const fn get(self) -> u128 {
         self.0
+    }
+
+    /// As [`of`](Self::of), quicker for a key that this thread has asked for lately.
+    #[inline]
+    pub(crate) fn recalled(partition_key: &str) -> Self {
+        memo::hash_key_of(partition_key)
+    }
+
+    /// The hash keys of many partition keys, in their order; as [`of`](Self::of), many at once.
+    pub(crate) fn of_all(partition_keys: &[&str]) -> Vec<Self> {
+        let mut hash_keys = Vec::with_capacity(partition_keys.len());
+        for keys in partition_keys.chunks(lanes::LANES) {
+            // Few keys are as quick one by one, and long ones need more than one block.
+            let fits = |key: &&str| key.len() <= lanes::KEY_BYTES_MAX;
+            if keys.len() > lanes::LANES / 4 && keys.iter().all(fits) {
+                hash_keys.extend(lanes::md5(keys).map(Self).into_iter().take(keys.len()));
+            } else {
+                hash_keys.extend(keys.iter().map(|key| Self::of(key)));
+            }
+        }
+        hash_keys
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low half; the high half comes first"
+    )]
+    const fn to_words(self) -> [u64; 2] {
+        [(self.0 >> 64) as u64, self.0 as u64]
+    }
+
+    const fn from_words([high, low]: [u64; 2]) -> Self {
+        Self((high as u128) << 64 | low as u128)
     }
 
     /// The hash key above, or the highest one again.
@@ -214,6 +250,28 @@ mod tests {
             ("日本", 103341369634063465466164320543046703539),
         ] {
             assert_eq!(HashKey::of(key), HashKey(hash_key));
+        }
+    }
+
+    #[test]
+    fn many_keys_at_once_hash_as_each_alone() {
+        for count in [0, 1, 3, 4, 5, 15, 16, 17, 31, 32, 100] {
+            for len in [0, 1, 7, 54, 55, 56, 64, 200] {
+                let text = |i| {
+                    format!("{i}{}", "ü-x".repeat(len))
+                        .chars()
+                        .take(len)
+                        .collect()
+                };
+                let keys: Vec<String> = (0..count).map(text).collect();
+                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+                let alone: Vec<_> = keys.iter().map(|key| HashKey::of(key)).collect();
+                assert_eq!(
+                    HashKey::of_all(&keys),
+                    alone,
+                    "{count} keys of {len} characters"
+                );
+            }
         }
     }
 

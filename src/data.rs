@@ -1,0 +1,183 @@
+//! The data of a record to be put, in whichever form the caller has it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::mem;
+
+use bytes::{Bytes, BytesMut};
+
+/// Data to be put, borrowed or owned.
+///
+/// Every usual form of bytes or text converts into it. Data of up to 512 bytes is copied into the
+/// stream's memory in any case, so borrowed data costs nothing more; of larger data the stream keeps
+/// a handle if it is given [`Bytes`] or a value that turns into them, and copies it once if it is
+/// borrowed.
+///
+/// ```
+/// use bytes::Bytes;
+/// use brooklet::Stream;
+///
+/// let producer = Stream::new("orders", 1)?.producer();
+/// let line = String::from("two teapots, one cup");
+/// producer.put_record("customer-17", &line[..11])?;
+/// producer.put_record("customer-17", b"three cups")?;
+/// producer.put_record("customer-17", vec![7; 1000])?;
+/// producer.put_record("customer-17", Bytes::from_static(b"a tray"))?;
+/// # Ok::<(), brooklet::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Data<'a> {
+    form: Form<'a>,
+}
+
+#[derive(Clone)]
+enum Form<'a> {
+    Slice(&'a [u8]),
+    Shared(&'a Bytes),
+    Bytes(Bytes),
+    Vec(Vec<u8>),
+}
+
+impl Data<'_> {
+    /// The bytes.
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        match &self.form {
+            Form::Slice(slice) => slice,
+            Form::Shared(bytes) => bytes,
+            Form::Bytes(bytes) => bytes,
+            Form::Vec(vec) => vec,
+        }
+    }
+
+    /// How many bytes.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Takes the data out as a handle, and leaves none.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Bytes {
+        match mem::replace(&mut self.form, Form::Slice(&[])) {
+            Form::Slice(slice) => Bytes::copy_from_slice(slice),
+            Form::Shared(bytes) => bytes.clone(),
+            Form::Bytes(bytes) => bytes,
+            Form::Vec(vec) => vec.into(),
+        }
+    }
+}
+
+impl fmt::Debug for Data<'_> {
+    /// Shows no data: it may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Data")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+macro_rules! converts {
+    ($($type:ty, $value:ident => $form:expr;)*) => {$(
+        impl<'a> From<$type> for Data<'a> {
+            #[inline]
+            fn from($value: $type) -> Self {
+                Self { form: $form }
+            }
+        }
+    )*};
+}
+
+converts! {
+    &'a [u8], slice => Form::Slice(slice);
+    &'a str, text => Form::Slice(text.as_bytes());
+    &'a Vec<u8>, vec => Form::Slice(vec);
+    &'a String, text => Form::Slice(text.as_bytes());
+    &'a Bytes, bytes => Form::Shared(bytes);
+    &'a BytesMut, bytes => Form::Slice(bytes);
+    Bytes, bytes => Form::Bytes(bytes);
+    BytesMut, bytes => Form::Bytes(bytes.freeze());
+    Vec<u8>, vec => Form::Vec(vec);
+    String, text => Form::Vec(text.into_bytes());
+    Box<[u8]>, bytes => Form::Vec(bytes.into_vec());
+    Box<str>, text => Form::Vec(text.into_string().into_bytes());
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Data<'a> {
+    #[inline]
+    fn from(array: &'a [u8; N]) -> Self {
+        Self {
+            form: Form::Slice(array),
+        }
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Data<'_> {
+    #[inline]
+    fn from(array: [u8; N]) -> Self {
+        Self {
+            form: Form::Vec(array.into()),
+        }
+    }
+}
+
+impl<'a> From<Cow<'a, [u8]>> for Data<'a> {
+    fn from(data: Cow<'a, [u8]>) -> Self {
+        match data {
+            Cow::Borrowed(slice) => slice.into(),
+            Cow::Owned(vec) => vec.into(),
+        }
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Data<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_holds_the_same_bytes_and_gives_them_away_once() {
+        let (text, vec, bytes) = (String::from("data"), b"data".to_vec(), Bytes::from("data"));
+        let buffer = BytesMut::from("data");
+        let forms: [Data<'_>; 17] = [
+            b"data"[..].into(),
+            b"data".into(),
+            (*b"data").into(),
+            "data".into(),
+            (&vec).into(),
+            (&text).into(),
+            (&bytes).into(),
+            (&buffer).into(),
+            bytes.clone().into(),
+            BytesMut::from("data").into(),
+            vec.clone().into(),
+            text.clone().into(),
+            vec.clone().into_boxed_slice().into(),
+            text.clone().into_boxed_str().into(),
+            Cow::Borrowed("data").into(),
+            Cow::<str>::Owned(text.clone()).into(),
+            Cow::<[u8]>::Owned(vec.clone()).into(),
+        ];
+        for mut data in forms {
+            assert_eq!((data.as_slice(), data.len()), (&b"data"[..], 4));
+            assert_eq!(data.take(), bytes);
+            assert_eq!(data.as_slice(), b"");
+        }
+    }
+
+    #[test]
+    fn a_handle_is_taken_without_a_copy() {
+        let bytes = Bytes::from(vec![7; 1000]);
+        for mut data in [Data::from(&bytes), Data::from(bytes.clone())] {
+            assert_eq!(data.take().as_ptr(), bytes.as_ptr());
+        }
+    }
+}

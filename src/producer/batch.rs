@@ -1,0 +1,201 @@
+//! One `put_records` under way.
+
+use std::ops::Range;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::hash_key::HashKey;
+use crate::producer::{Producer, PutRecordOutput};
+use crate::put_entry::PutEntry;
+use crate::shard::{Refusal, Shard};
+use crate::stream::Routing;
+
+/// What became of one record.
+pub(super) type Answer = Result<PutRecordOutput, Error>;
+
+/// The entries of one call, which were checked, and what became of them.
+pub(super) struct Batch<'p, 'a> {
+    producer: &'p Producer,
+    entries: Vec<PutEntry<'a>>,
+    /// Of the first entries; [`Self::put_rest`] sees to the others.
+    answers: Vec<Answer>,
+}
+
+/// An entry and the shard that takes it, as one number, so that sorting is quick: by shards, and of
+/// one shard in the order of the entries.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Placed(u64);
+
+impl<'p, 'a> Batch<'p, 'a> {
+    pub(super) fn new(producer: &'p Producer, entries: Vec<PutEntry<'a>>) -> Self {
+        let answers = Vec::with_capacity(entries.len());
+        Self {
+            producer,
+            entries,
+            answers,
+        }
+    }
+
+    /// Puts all entries. An error: none was put.
+    pub(super) fn put(mut self) -> Result<Vec<Answer>, Error> {
+        let now = self.producer.now();
+        let producer = self.producer;
+        producer.routes.with(&producer.stream, |routing| {
+            if let Some(shard) = routing.only_shard() {
+                self.append_all(shard, now);
+            }
+        });
+        if self.answers.len() == self.entries.len() {
+            Ok(self.answers)
+        } else {
+            self.put_rest()
+        }
+    }
+
+    /// Appends all entries to the one shard that there is, up to the first that finds it closed, or
+    /// has to wait for room.
+    fn append_all(&mut self, shard: &Shard, now: Timestamp) {
+        let waits = self.producer.waits_for_room();
+        let (entries, answers) = (&mut self.entries, &mut self.answers);
+        shard.append_all(now, |appender| {
+            for entry in entries {
+                match appender.append(entry.key.as_str(), &mut entry.data) {
+                    Ok(appended) => {
+                        answers.push(Ok(PutRecordOutput::new(shard.origin(), appended)));
+                    }
+                    Err(Refusal::Closed) => break,
+                    Err(Refusal::Full) if waits => break,
+                    Err(refusal) => answers.push(Err(shard.refused(refusal))),
+                }
+            }
+        });
+    }
+
+    /// Puts the entries that have no answer yet, each into its shard.
+    fn put_rest(mut self) -> Result<Vec<Answer>, Error> {
+        let mut pending: Vec<usize> = (self.answers.len()..self.entries.len()).collect();
+        let mut answers: Vec<_> = self.answers.drain(..).map(Some).collect();
+        answers.resize_with(self.entries.len(), || None);
+        let mut known = self.producer.stream.routing();
+        while !pending.is_empty() {
+            let Some(placed) = self.place(&known.routing, &pending) else {
+                let settled = self.producer.settled();
+                if settled.version != known.version {
+                    known = settled;
+                    continue;
+                }
+                let error = self.producer.stream.takes_none(known.routing.taking);
+                if pending.len() == self.entries.len() {
+                    return Err(error);
+                }
+                for index in pending {
+                    answers[index] = Some(Err(error.clone()));
+                }
+                break;
+            };
+            pending.clear();
+            let now = self.producer.now();
+            for group in placed.chunk_by(|a, b| a.shard() == b.shard()) {
+                let shard = known.routing.shard(group[0].shard());
+                self.append_group(shard, now, group, &mut answers);
+                let indices = group.iter().map(|placed| placed.index());
+                pending.extend(indices.filter(|index| answers[*index].is_none()));
+            }
+            if !pending.is_empty() {
+                pending.sort_unstable();
+                known = self.producer.settled();
+            }
+        }
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.expect("each entry was answered"))
+            .collect())
+    }
+
+    /// Appends the entries of one shard, in order. Those that find it closed get no answer.
+    fn append_group(
+        &mut self,
+        shard: &Shard,
+        now: Timestamp,
+        group: &[Placed],
+        answers: &mut [Option<Answer>],
+    ) {
+        let waits = self.producer.waits_for_room();
+        let entries = &mut self.entries;
+        // Once one has to wait for room, those after it wait behind it.
+        let mut waiting: Range<usize> = 0..0;
+        shard.append_all(now, |appender| {
+            for (done, placed) in group.iter().enumerate() {
+                let entry = &mut entries[placed.index()];
+                let answer = match appender.append(entry.key.as_str(), &mut entry.data) {
+                    Ok(appended) => Ok(PutRecordOutput::new(shard.origin(), appended)),
+                    Err(Refusal::Closed) => break,
+                    Err(Refusal::Full) if waits => {
+                        waiting = done..group.len();
+                        break;
+                    }
+                    Err(refusal) => Err(shard.refused(refusal)),
+                };
+                answers[placed.index()] = Some(answer);
+            }
+        });
+        for placed in &group[waiting] {
+            let entry = &mut self.entries[placed.index()];
+            let answer = self
+                .producer
+                .append(shard, entry.key.as_str(), &mut entry.data);
+            answers[placed.index()] = answer.transpose();
+        }
+    }
+
+    /// The shards of entries, sorted. `None`: the stream takes no records.
+    fn place(&self, routing: &Routing, pending: &[usize]) -> Option<Vec<Placed>> {
+        let hash_keys = if routing.len() > 1 {
+            self.hash_keys(pending)
+        } else {
+            vec![HashKey::MIN; pending.len()]
+        };
+        let place = |(index, hash_key): (&usize, HashKey)| {
+            Some(Placed::new(routing.index_of(|| hash_key)?, *index))
+        };
+        let placed = pending.iter().zip(hash_keys).map(place);
+        let mut placed = placed.collect::<Option<Vec<_>>>()?;
+        if !placed.is_sorted() {
+            placed.sort_unstable();
+        }
+        Some(placed)
+    }
+
+    /// The hash keys of entries; those that are not known yet are hashed many at once.
+    fn hash_keys(&self, pending: &[usize]) -> Vec<HashKey> {
+        let entries = pending.iter().map(|index| &self.entries[*index]);
+        let known = entries.clone().map(PutEntry::known_hash_key);
+        let unknown: Vec<_> = entries
+            .filter(|entry| entry.known_hash_key().is_none())
+            .map(|entry| entry.key.as_str())
+            .collect();
+        let mut hashed = HashKey::of_all(&unknown).into_iter();
+        known
+            .map(|known| known.unwrap_or_else(|| hashed.next().expect("one for each unknown key")))
+            .collect()
+    }
+}
+
+impl Placed {
+    const fn new(shard: usize, index: usize) -> Self {
+        Self((shard as u64) << 32 | index as u64)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it was made of a usize, and no Vec has 2^32 entries of that size"
+    )]
+    const fn shard(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "as above")]
+    const fn index(self) -> usize {
+        (self.0 & u32::MAX as u64) as usize
+    }
+}
