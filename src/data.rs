@@ -38,7 +38,7 @@ enum Form<'a> {
     Vec(Vec<u8>),
 }
 
-impl Data<'_> {
+impl<'d> Data<'d> {
     /// The bytes.
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
@@ -50,16 +50,52 @@ impl Data<'_> {
         }
     }
 
-    /// How many bytes.
+    /// How it is to be stored.
     #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.as_slice().len()
+    pub(crate) fn payload(&mut self) -> Payload<'_, 'd> {
+        let len = self.as_slice().len();
+        if len > INLINE_BYTES_MAX {
+            return Payload::Handle(len, Handle(&mut self.form));
+        }
+        Payload::Copy(self.as_slice())
     }
 
-    /// Takes the data out as a handle, and leaves none.
+    #[cfg(test)]
+    fn take(&mut self) -> Bytes {
+        Handle(&mut self.form).take()
+    }
+}
+
+/// Data of up to so many bytes is copied; of larger data the handle is kept.
+///
+/// Copying 512 bytes costs about as much as counting references twice, and leaves nothing to drop.
+pub(crate) const INLINE_BYTES_MAX: usize = 512;
+
+/// How data is to be stored: looked at once for each put.
+pub(crate) enum Payload<'a, 'd> {
+    /// It is small: copied.
+    Copy(&'a [u8]),
+    /// It has so many bytes: a handle is kept.
+    Handle(usize, Handle<'a, 'd>),
+}
+
+/// Data out of which a handle can be taken.
+pub(crate) struct Handle<'a, 'd>(&'a mut Form<'d>);
+
+impl Payload<'_, '_> {
     #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Self::Copy(bytes) => bytes.len(),
+            Self::Handle(len, _) => *len,
+        }
+    }
+}
+
+impl Handle<'_, '_> {
+    /// Takes the data out, and leaves none.
     pub(crate) fn take(&mut self) -> Bytes {
-        match mem::replace(&mut self.form, Form::Slice(&[])) {
+        match mem::replace(self.0, Form::Slice(&[])) {
             Form::Slice(slice) => Bytes::copy_from_slice(slice),
             Form::Shared(bytes) => bytes.clone(),
             Form::Bytes(bytes) => bytes,
@@ -72,7 +108,7 @@ impl fmt::Debug for Data<'_> {
     /// Shows no data: it may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Data")
-            .field("len", &self.len())
+            .field("len", &self.as_slice().len())
             .finish_non_exhaustive()
     }
 }
@@ -167,7 +203,8 @@ mod tests {
             Cow::<[u8]>::Owned(vec.clone()).into(),
         ];
         for mut data in forms {
-            assert_eq!((data.as_slice(), data.len()), (&b"data"[..], 4));
+            assert_eq!(data.as_slice(), b"data");
+            assert_eq!(data.payload().len(), 4);
             assert_eq!(data.take(), bytes);
             assert_eq!(data.as_slice(), b"");
         }

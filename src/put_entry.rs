@@ -91,7 +91,7 @@ impl fmt::Debug for PutEntry<'_> {
     /// Shows no data and no key: they may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PutEntry")
-            .field("data_bytes", &self.data.len())
+            .field("data_bytes", &self.data.as_slice().len())
             .field("known_hash_key", &self.known_hash_key())
             .finish_non_exhaustive()
     }

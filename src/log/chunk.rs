@@ -40,14 +40,9 @@ use std::{ptr, slice};
 use bytes::Bytes;
 
 use crate::call_out::CallOuts;
-use crate::data::Data;
+use crate::data::{INLINE_BYTES_MAX, Payload};
 use crate::record::{Origin, RecordView};
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering, OwnLine};
-
-/// Data of up to so many bytes is copied into the chunk; of larger data the handle is kept.
-///
-/// Copying 512 bytes costs about as much as counting references twice, and leaves nothing to drop.
-pub(crate) const INLINE_BYTES_MAX: usize = 512;
 
 const UNIT_BYTES: usize = 8;
 const SLOT_UNITS: usize = 4;
@@ -320,10 +315,10 @@ impl Chunk {
     }
 
     #[inline]
-    fn header(&self, unit: u32) -> Header {
-        // SAFETY: callers pass the start of a published frame, which is only read from now on;
-        // the index is checked.
-        Header(unsafe { *self.units[unit as usize].get() })
+    fn unit(&self, unit: u32) -> u64 {
+        // SAFETY: callers pass a unit of a published frame, which is only read from now on; the
+        // index is checked.
+        unsafe { *self.units[unit as usize].get() }
     }
 
     /// Where the handle with a number lies.
@@ -404,55 +399,59 @@ impl OpenChunk {
         inside > self.free_bytes() as u64 || (header.is_out_of_line() && self.out_of_line_left == 0)
     }
 
-    /// Writes one frame behind the last, not published yet; takes large data out of `data`.
+    /// Writes one frame behind the last, not published yet; takes a handle out of large data.
     /// `None`: it does not fit, the chunk is full.
     ///
     /// The caller has checked the bounds: a key of 1 to 1,024 bytes, data below 16 MiB, `arrival`
     /// not before that of the last record.
     #[inline]
-    pub(crate) fn append(&mut self, arrival: u64, key: &str, data: &mut Data<'_>) -> Option<u64> {
-        let bytes = data.as_slice();
-        assert!(key.len() <= 1024 && bytes.len() as u64 <= Header::DATA_MASK);
+    pub(crate) fn append(
+        &mut self,
+        arrival: u64,
+        key: &str,
+        payload: &mut Payload<'_, '_>,
+    ) -> Option<u64> {
+        assert!(key.len() <= 1024 && payload.len() as u64 <= Header::DATA_MASK);
         let delta = arrival - self.chunk.base_arrival;
-        let header = Header::new(delta, key.len(), bytes.len());
         if delta > Header::ARRIVAL_DELTA_MAX {
             return None;
         }
+        let header = Header::new(delta, key.len(), payload.len());
         let end = self.end.past(header);
-        let slots = self.slots + usize::from(header.is_out_of_line());
+        let slots = match payload {
+            Payload::Copy(_) => self.slots,
+            Payload::Handle(..) if self.out_of_line_left == 0 => return None,
+            Payload::Handle(..) => self.slots + 1,
+        };
         if end.units as usize + slots * SLOT_UNITS > self.chunk.units.len() {
             return None;
         }
-        let from = self.end.units as usize;
-        let frame = UnsafeCell::raw_get(self.chunk.units[from..end.units as usize].as_ptr());
-        if header.is_out_of_line() {
-            if self.out_of_line_left == 0 {
-                return None;
-            }
-            let slot = self.chunk.slot(self.slots);
-            // SAFETY: the units of the slot lie behind all frames and before the other slots, as was
-            // checked above, so nobody else touches them (invariant 1; `&mut self`). They hold no
-            // live value: what lay there was dropped before the chunk was opened again.
-            unsafe { slot.write(data.take()) };
+        let frame = &self.chunk.units[self.end.units as usize..end.units as usize];
+        let frame = UnsafeCell::raw_get(frame.as_ptr());
+        match payload {
             // SAFETY: the slice above proves that the whole frame lies within the chunk; it lies
             // behind what is published, so no reader looks at it, and no other writer exists
-            // (invariant 1; `&mut self`). The frame has a unit for the slot's number, then the key.
-            unsafe {
-                frame.add(1).write(self.slots as u64);
-                let to = frame.add(2).cast::<u8>();
-                ptr::copy_nonoverlapping(key.as_ptr(), to, key.len());
-            }
-            self.slots = slots;
-            self.chunk.written.slots.store(slots, Ordering::Relaxed);
-            self.out_of_line_left = self
-                .out_of_line_left
-                .saturating_sub(header.data_bytes() as u64);
-        } else {
-            // SAFETY: as above; `Header::units` counted the key and the data.
-            unsafe {
+            // (invariant 1; `&mut self`). `Header::units` counted the key and the data.
+            Payload::Copy(data) => unsafe {
                 let to = frame.add(1).cast::<u8>();
                 ptr::copy_nonoverlapping(key.as_ptr(), to, key.len());
-                ptr::copy_nonoverlapping(bytes.as_ptr(), to.add(key.len()), bytes.len());
+                ptr::copy_nonoverlapping(data.as_ptr(), to.add(key.len()), data.len());
+            },
+            Payload::Handle(data_bytes, data) => {
+                let slot = self.chunk.slot(self.slots);
+                // SAFETY: the units of the slot lie behind all frames and before the other slots, as
+                // was checked above, so nobody else touches them (invariant 1; `&mut self`). They
+                // hold no live value: what lay there was dropped before the chunk was opened again.
+                unsafe { slot.write(data.take()) };
+                // SAFETY: as for copied data; `Header::units` counted the slot's number and the key.
+                unsafe {
+                    frame.add(1).write(self.slots as u64);
+                    let to = frame.add(2).cast::<u8>();
+                    ptr::copy_nonoverlapping(key.as_ptr(), to, key.len());
+                }
+                self.slots = slots;
+                self.chunk.written.slots.store(slots, Ordering::Relaxed);
+                self.out_of_line_left = self.out_of_line_left.saturating_sub(*data_bytes as u64);
             }
         }
         // SAFETY: as above; the frame's first unit is its header.
@@ -541,11 +540,11 @@ impl<'a> Frame<'a> {
         if !self.header.is_out_of_line() {
             return None;
         }
-        let number = &self.chunk.units[self.start.units as usize + 1];
+        let number = self.chunk.unit(self.start.units + 1);
+        let slot = self.chunk.slot(usize::try_from(number).ok()?);
         // SAFETY: the frame is published and out of line, so it has the number of a slot in which
-        // a handle was written before; that lives as long as the chunk is held, and both are
-        // only read.
-        Some(unsafe { &*self.chunk.slot(*number.get() as usize) })
+        // a handle was written before; that lives as long as the chunk is held, and is only read.
+        Some(unsafe { &*slot })
     }
 
     /// Range of the data within the [`Memory`] of the chunk, for data that was copied in.
@@ -602,7 +601,7 @@ impl<'a> Iterator for Frames<'a> {
         if self.at.units >= self.end_units {
             return None;
         }
-        let header = self.chunk.header(self.at.units);
+        let header = Header(self.chunk.unit(self.at.units));
         let (start, end) = (self.at, self.at.past(header));
         self.at = end;
         Some(Frame {

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use crate::data::Data;
+use crate::data::Payload;
 use crate::log::chunk::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, OpenChunk};
 use crate::log::{Chunk, Extent, FIRST_PLACE, Frame, Log, charge};
 use crate::sync::{Arc, Ordering};
@@ -85,7 +85,7 @@ impl Writer {
         }
     }
 
-    /// Appends one record and says its place and arrival; takes large data out of `data`.
+    /// Appends one record and says its place and arrival; takes a handle out of large data.
     ///
     /// The arrival is `now`, or that of the record before it if the clock stepped back. The
     /// record alone is within the capacity; older ones are trimmed when this is published. What
@@ -96,12 +96,12 @@ impl Writer {
         log: &Log,
         (now, cutoff): (u64, u64),
         key: &str,
-        data: &mut Data<'_>,
+        mut payload: Payload<'_, '_>,
     ) -> (u64, u64) {
         let arrival = now.max(self.last_arrival);
         let charge = loop {
             if let Some(open) = &mut self.open {
-                if let Some(charge) = open.append(arrival, key, data) {
+                if let Some(charge) = open.append(arrival, key, &mut payload) {
                     break charge;
                 }
             }
@@ -193,7 +193,7 @@ impl Writer {
 
     /// Whether there are chunks to be given to [`clean`].
     #[inline]
-    pub(crate) const fn has_retired(&self) -> bool {
+    pub(crate) fn has_retired(&self) -> bool {
         !self.retired.is_empty()
     }
 

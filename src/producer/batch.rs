@@ -40,11 +40,10 @@ impl<'p, 'a> Batch<'p, 'a> {
     pub(super) fn put(mut self) -> Result<Vec<Answer>, Error> {
         let now = self.producer.now();
         let producer = self.producer;
-        producer.routes.with(&producer.stream, |routing| {
-            if let Some(shard) = routing.only_shard() {
-                self.append_all(shard, now);
-            }
-        });
+        let routing = producer.routes.seen(&producer.stream);
+        if let Some(shard) = routing.and_then(Routing::only_shard) {
+            self.append_all(shard, now);
+        }
         if self.answers.len() == self.entries.len() {
             Ok(self.answers)
         } else {
@@ -59,7 +58,7 @@ impl<'p, 'a> Batch<'p, 'a> {
         let (entries, answers) = (&mut self.entries, &mut self.answers);
         shard.append_all(now, |appender| {
             for entry in entries {
-                match appender.append(entry.key.as_str(), &mut entry.data) {
+                match appender.append(entry.key.as_str(), entry.data.payload()) {
                     Ok(appended) => {
                         answers.push(Ok(PutRecordOutput::new(shard.origin(), appended)));
                     }
@@ -76,7 +75,7 @@ impl<'p, 'a> Batch<'p, 'a> {
         let mut pending: Vec<usize> = (self.answers.len()..self.entries.len()).collect();
         let mut answers: Vec<_> = self.answers.drain(..).map(Some).collect();
         answers.resize_with(self.entries.len(), || None);
-        let mut known = self.producer.stream.routing();
+        let mut known = self.producer.routes.look_up(&self.producer.stream);
         while !pending.is_empty() {
             let Some(placed) = self.place(&known.routing, &pending) else {
                 let settled = self.producer.settled();
@@ -127,7 +126,7 @@ impl<'p, 'a> Batch<'p, 'a> {
         shard.append_all(now, |appender| {
             for (done, placed) in group.iter().enumerate() {
                 let entry = &mut entries[placed.index()];
-                let answer = match appender.append(entry.key.as_str(), &mut entry.data) {
+                let answer = match appender.append(entry.key.as_str(), entry.data.payload()) {
                     Ok(appended) => Ok(PutRecordOutput::new(shard.origin(), appended)),
                     Err(Refusal::Closed) => break,
                     Err(Refusal::Full) if waits => {
@@ -150,34 +149,29 @@ impl<'p, 'a> Batch<'p, 'a> {
 
     /// The shards of entries, sorted. `None`: the stream takes no records.
     fn place(&self, routing: &Routing, pending: &[usize]) -> Option<Vec<Placed>> {
-        let hash_keys = if routing.len() > 1 {
-            self.hash_keys(pending)
-        } else {
-            vec![HashKey::MIN; pending.len()]
-        };
-        let place = |(index, hash_key): (&usize, HashKey)| {
-            Some(Placed::new(routing.index_of(|| hash_key)?, *index))
-        };
-        let placed = pending.iter().zip(hash_keys).map(place);
-        let mut placed = placed.collect::<Option<Vec<_>>>()?;
+        let mut placed = Vec::with_capacity(pending.len());
+        let mut unknown = Vec::new();
+        for index in pending {
+            let hash_key = self.entries[*index].known_hash_key();
+            if hash_key.is_none() && routing.only_shard().is_none() {
+                unknown.push(*index);
+            } else {
+                let shard = routing.index_of(|| hash_key.unwrap_or(HashKey::MIN))?;
+                placed.push(Placed::new(shard, *index));
+            }
+        }
+        // The keys that have to be hashed, many at once.
+        let keys: Vec<_> = unknown
+            .iter()
+            .map(|index| self.entries[*index].key.as_str())
+            .collect();
+        for (index, hash_key) in unknown.iter().zip(HashKey::of_all(&keys)) {
+            placed.push(Placed::new(routing.index_of(|| hash_key)?, *index));
+        }
         if !placed.is_sorted() {
             placed.sort_unstable();
         }
         Some(placed)
-    }
-
-    /// The hash keys of entries; those that are not known yet are hashed many at once.
-    fn hash_keys(&self, pending: &[usize]) -> Vec<HashKey> {
-        let entries = pending.iter().map(|index| &self.entries[*index]);
-        let known = entries.clone().map(PutEntry::known_hash_key);
-        let unknown: Vec<_> = entries
-            .filter(|entry| entry.known_hash_key().is_none())
-            .map(|entry| entry.key.as_str())
-            .collect();
-        let mut hashed = HashKey::of_all(&unknown).into_iter();
-        known
-            .map(|known| known.unwrap_or_else(|| hashed.next().expect("one for each unknown key")))
-            .collect()
     }
 }
 
@@ -186,15 +180,10 @@ impl Placed {
         Self((shard as u64) << 32 | index as u64)
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "it was made of a usize, and no Vec has 2^32 entries of that size"
-    )]
     const fn shard(self) -> usize {
         (self.0 >> 32) as usize
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "as above")]
     const fn index(self) -> usize {
         (self.0 & u32::MAX as u64) as usize
     }

@@ -137,26 +137,27 @@ impl Producer {
     /// Puts one record of which the key may be hashed already.
     #[inline]
     fn put(&self, mut put: Put<'_>) -> Result<PutRecordOutput, Error> {
+        let payload = put.data.payload();
         check_partition_key(put.key)?;
-        self.check_size(put.key, put.data.len())?;
+        self.check_size(put.key, payload.len())?;
         let now = self.now();
-        let output = self.routes.with(&self.stream, |routing| {
-            let shard = routing.shard(routing.index_of(|| put.hash_key())?);
-            let appended = shard.append(now, put.key, &mut put.data).ok()?;
-            Some(PutRecordOutput::new(shard.origin(), appended))
-        });
-        match output {
-            Some(output) => Ok(output),
-            None => self.put_slowly(put),
+        if let Some(routing) = self.routes.seen(&self.stream) {
+            if let Some(index) = routing.index_of(|| hash_key(put.key, put.hash_key)) {
+                let shard = routing.shard(index);
+                if let Ok(appended) = shard.append(now, put.key, payload) {
+                    return Ok(PutRecordOutput::new(shard.origin(), appended));
+                }
+            }
         }
+        self.put_slowly(put)
     }
 
     /// Puts one record when the first try failed.
     #[cold]
     fn put_slowly(&self, mut put: Put<'_>) -> Result<PutRecordOutput, Error> {
-        let mut known = self.stream.routing();
+        let mut known = self.routes.look_up(&self.stream);
         loop {
-            let Some(index) = known.routing.index_of(|| put.hash_key()) else {
+            let Some(index) = known.routing.index_of(|| hash_key(put.key, put.hash_key)) else {
                 let settled = self.settled();
                 if settled.version == known.version {
                     return Err(self.stream.takes_none(known.routing.taking));
@@ -179,7 +180,7 @@ impl Producer {
         key: &str,
         data: &mut Data<'_>,
     ) -> Result<Option<PutRecordOutput>, Error> {
-        match shard.append(self.now(), key, data) {
+        match shard.append(self.now(), key, data.payload()) {
             Ok(appended) => Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
             Err(Refusal::Closed) => Ok(None),
             Err(Refusal::Full) => match self.stream.settings().on_full {
@@ -206,7 +207,7 @@ impl Producer {
             let (id, expiry) = shard.wait_for_room(parker.waker());
             let _registered = Undo(|| shard.stop_waiting_for_room(id));
             let now = self.now();
-            match shard.append(now, key, data) {
+            match shard.append(now, key, data.payload()) {
                 Ok(appended) => return Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
                 Err(Refusal::Closed) => return Ok(None),
                 Err(Refusal::Throttled) => return Err(shard.refused(Refusal::Throttled)),
@@ -243,9 +244,9 @@ impl Producer {
         let mut bytes = 0;
         for entry in entries {
             check_partition_key(entry.key.as_str())?;
-            self.check_size(entry.key.as_str(), entry.data.len())?;
+            self.check_size(entry.key.as_str(), entry.data.as_slice().len())?;
             self.check_ordering(entry)?;
-            bytes += (entry.key.as_str().len() + entry.data.len()) as u64;
+            bytes += (entry.key.as_str().len() + entry.data.as_slice().len()) as u64;
         }
         match limits.put_records_bytes_max {
             Some(limit_bytes) if bytes > limit_bytes => {
@@ -389,9 +390,8 @@ struct Put<'a> {
     data: Data<'a>,
 }
 
-impl Put<'_> {
-    #[inline]
-    fn hash_key(&self) -> HashKey {
-        self.hash_key.unwrap_or_else(|| HashKey::recalled(self.key))
-    }
+/// The hash key that was given, or that of the partition key.
+#[inline]
+fn hash_key(partition_key: &str, known: Option<HashKey>) -> HashKey {
+    known.unwrap_or_else(|| HashKey::recalled(partition_key))
 }

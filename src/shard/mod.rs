@@ -27,7 +27,7 @@ use std::mem;
 use std::task::Waker;
 
 use crate::clock::Timestamp;
-use crate::data::Data;
+use crate::data::Payload;
 use crate::error::Error;
 use crate::hash_key::HashKeyRange;
 use crate::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_LIMIT_MAX, ReadLimiter, WriteLimiter};
@@ -252,15 +252,15 @@ impl Shard {
         self.core.closing.get().map(|closing| closing.ending)
     }
 
-    /// Appends one record, or leaves `data` as it was. `now` is the stream's time.
+    /// Appends one record, or leaves its data as it was. `now` is the stream's time.
     #[inline]
     pub(crate) fn append(
         &self,
         now: Timestamp,
         key: &str,
-        data: &mut Data<'_>,
+        payload: Payload<'_, '_>,
     ) -> Result<Appended, Refusal> {
-        self.change(|core, state| state.append(core, now, key, data))
+        self.change(|core, state| state.append(core, now, key, payload))
     }
 
     /// Appends one record after another under one lock, publishes them together and wakes
@@ -409,8 +409,12 @@ pub(crate) struct Appender<'a> {
 
 impl Appender<'_> {
     #[inline]
-    pub(crate) fn append(&mut self, key: &str, data: &mut Data<'_>) -> Result<Appended, Refusal> {
-        self.state.append(self.core, self.now, key, data)
+    pub(crate) fn append(
+        &mut self,
+        key: &str,
+        payload: Payload<'_, '_>,
+    ) -> Result<Appended, Refusal> {
+        self.state.append(self.core, self.now, key, payload)
     }
 }
 
@@ -677,18 +681,18 @@ impl State {
         core: &Core,
         now: Timestamp,
         key: &str,
-        data: &mut Data<'_>,
+        payload: Payload<'_, '_>,
     ) -> Result<Appended, Refusal> {
         if self.closed {
             return Err(Refusal::Closed);
         }
         let cutoff = core.settings.cutoff(now);
         if self.may_refuse {
-            self.check_refusal(core, now, cutoff, (key.len(), data.len()))?;
+            self.check_refusal(core, now, cutoff, (key.len(), payload.len()))?;
         }
         let (place, arrival_ms) =
             self.writer
-                .append(&core.log, (now.as_millis(), cutoff), key, data);
+                .append(&core.log, (now.as_millis(), cutoff), key, payload);
         Ok(Appended { place, arrival_ms })
     }
 

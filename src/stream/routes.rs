@@ -11,7 +11,7 @@ pub(crate) struct Known {
 }
 
 /// Finds the present routing table without a locked instruction, as long as the stream has not
-/// been resharded [`SEEN_MAX`] times since; from then on at the cost of an uncontended lock.
+/// been resharded [`SEEN_MAX`] times since; from then on at the cost of an uncontended lock and a reference count.
 ///
 /// Two locked instructions are a quarter of a put. A table that was seen is kept as long as the
 /// producer, with the shards in it; these give their records up when they expire.
@@ -36,38 +36,42 @@ impl Routes {
         }
     }
 
-    /// Looks at the present table.
+    /// The present table, if it was seen before.
     #[inline]
-    pub(crate) fn with<R>(&self, stream: &Stream, look: impl FnOnce(&Routing) -> R) -> R {
-        // Acquire: pairs with the store in `with_new`; the slot was filled before.
+    pub(crate) fn seen(&self, stream: &Stream) -> Option<&Routing> {
+        // Acquire: pairs with the store in `look_up`; the slot was filled before.
         let last = self.seen[self.last.load(Ordering::Acquire)].get();
-        match last {
-            Some(known) if known.version == stream.routing_version() => look(&known.routing),
-            _ => self.with_new(stream, look),
-        }
+        last.filter(|known| known.version == stream.routing_version())
+            .map(|known| &*known.routing)
     }
 
+    /// The present table; it is kept to be [seen](Self::seen) again.
     #[cold]
-    fn with_new<R>(&self, stream: &Stream, look: impl FnOnce(&Routing) -> R) -> R {
-        let next = self.last.load(Ordering::Acquire) + 1;
-        let Some(slot) = self.seen.get(next) else {
-            return self.with_later(stream, look);
+    pub(crate) fn look_up(&self, stream: &Stream) -> Known {
+        let last = self.last.load(Ordering::Acquire);
+        let seen = self.seen[last].get();
+        if let Some(known) = seen.filter(|known| known.version == stream.routing_version()) {
+            return known.clone();
+        }
+        let Some(slot) = self.seen.get(last + 1) else {
+            return self.look_up_later(stream);
         };
         let new = stream.routing();
         // Another thread may have filled the slot, with this table or another.
         if slot.set(new.clone()).is_ok() {
-            self.last.store(next, Ordering::Release);
+            self.last.store(last + 1, Ordering::Release);
         }
-        look(&new.routing)
+        new
     }
 
-    fn with_later<R>(&self, stream: &Stream, look: impl FnOnce(&Routing) -> R) -> R {
+    fn look_up_later(&self, stream: &Stream) -> Known {
         let Some(mut later) = self.later.try_lock() else {
-            return look(&stream.routing().routing);
+            return stream.routing();
         };
         let known = later.take();
         let known = known.filter(|known| known.version == stream.routing_version());
-        let known = later.insert(known.unwrap_or_else(|| stream.routing()));
-        look(&known.routing)
+        later
+            .insert(known.unwrap_or_else(|| stream.routing()))
+            .clone()
     }
 }

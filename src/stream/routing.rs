@@ -53,8 +53,18 @@ impl Routing {
             return self.starts.len().checked_sub(1);
         }
         let hash_key = hash_key();
-        // The first range starts at 0, so at least one start is not above the key.
-        Some(self.starts.partition_point(|start| *start <= hash_key) - 1)
+        // The first range starts at 0, so at least one start is not above the key. Of few starts
+        // all are looked at, without a branch that depends on the key.
+        let is_at_or_below = |start: &HashKey| *start <= hash_key;
+        let count = if self.starts.len() <= 8 {
+            self.starts
+                .iter()
+                .filter(|start| is_at_or_below(start))
+                .count()
+        } else {
+            self.starts.partition_point(is_at_or_below)
+        };
+        Some(count - 1)
     }
 
     /// The shard that takes all records, if there is only one.
@@ -64,11 +74,6 @@ impl Routing {
             [shard] => Some(shard),
             _ => None,
         }
-    }
-
-    /// How many shards take records.
-    pub(crate) fn len(&self) -> usize {
-        self.shards.len()
     }
 
     #[inline]
