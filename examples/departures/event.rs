@@ -17,11 +17,11 @@ pub struct Flight<'a> {
 }
 
 /// A departure with what was known at its hour, as it is put into `enriched`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Enriched<'a> {
     pub flight: Flight<'a>,
     pub aircraft: Option<Aircraft<'a>>,
-    pub weather: Option<Weather<'a>>,
+    pub weather: Option<Weather>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,10 @@ pub struct Aircraft<'a> {
     pub seats: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weather<'a> {
-    /// In miles.
-    pub visibility: &'a str,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weather {
+    /// Temperature at the airport.
+    pub fahrenheit: f64,
     /// Hours since it was observed; 0 if in the hour of the flight.
     pub age_hours: u64,
 }
@@ -84,26 +84,34 @@ impl<'a> Flight<'a> {
 
 impl<'a> Enriched<'a> {
     pub fn encode(&self) -> String {
-        let (maker, seats) = self
-            .aircraft
-            .map_or((MISSING, 0), |aircraft| (aircraft.maker, aircraft.seats));
-        let (visibility, age) = self.weather.map_or((MISSING, 0), |weather| {
-            (weather.visibility, weather.age_hours)
-        });
-        let flight = self.flight.encode();
-        format!("{flight}\t{maker}\t{seats}\t{visibility}\t{age}")
+        let mut line = self.flight.encode();
+        match self.aircraft {
+            Some(Aircraft { maker, seats }) => line += &format!("\t{maker}\t{seats}"),
+            None => line += &format!("\t{MISSING}\t{MISSING}"),
+        }
+        match self.weather {
+            Some(Weather {
+                fahrenheit,
+                age_hours,
+            }) => line += &format!("\t{fahrenheit}\t{age_hours}"),
+            None => line += &format!("\t{MISSING}\t{MISSING}"),
+        }
+        line
     }
 
     pub fn decode(data: &'a [u8]) -> Result<Self> {
-        let [a, b, c, d, e, f, g, maker, seats, visibility, age_hours] = fields(data)?;
-        let (seats, age_hours) = (seats.parse()?, age_hours.parse()?);
+        let [a, b, c, d, e, f, g, maker, seats, fahrenheit, age_hours] = fields(data)?;
+        let flight = Flight::from_fields([a, b, c, d, e, f, g])?;
+        let aircraft = number(seats)?.map(|seats| Aircraft { maker, seats });
+        let weather = number(fahrenheit)?.zip(number(age_hours)?);
+        let weather = weather.map(|(fahrenheit, age_hours)| Weather {
+            fahrenheit,
+            age_hours,
+        });
         Ok(Self {
-            flight: Flight::from_fields([a, b, c, d, e, f, g])?,
-            aircraft: (maker != MISSING).then_some(Aircraft { maker, seats }),
-            weather: (visibility != MISSING).then_some(Weather {
-                visibility,
-                age_hours,
-            }),
+            flight,
+            aircraft,
+            weather,
         })
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::event::Enriched;
-use crate::files::Result;
 
 /// For how many flights something was known.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -28,14 +27,14 @@ pub struct Delay {
 pub struct Delays {
     pub all: Delay,
     pub by_maker: BTreeMap<String, Delay>,
-    pub by_visibility: BTreeMap<Visibility, Delay>,
+    pub by_air: BTreeMap<Air, Delay>,
 }
 
-/// How far a pilot sees; less than three miles calls for a flight by instruments.
+/// What the air was like at the airport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Visibility {
-    Good,
-    Poor,
+pub enum Air {
+    Freezing,
+    Warmer,
     Unknown,
 }
 
@@ -85,7 +84,7 @@ impl Delay {
 }
 
 impl Delays {
-    pub fn add(&mut self, enriched: &Enriched<'_>) -> Result<()> {
+    pub fn add(&mut self, enriched: &Enriched<'_>) {
         let delay = enriched.flight.delay;
         self.all.add(delay);
         if let Some(aircraft) = enriched.aircraft {
@@ -94,29 +93,26 @@ impl Delays {
                 .or_default()
                 .add(delay);
         }
-        let visibility = Visibility::of(enriched.weather.map(|weather| weather.visibility))?;
-        self.by_visibility.entry(visibility).or_default().add(delay);
-        Ok(())
+        let air = Air::at(enriched.weather.map(|weather| weather.fahrenheit));
+        self.by_air.entry(air).or_default().add(delay);
     }
 }
 
-impl Visibility {
-    pub fn of(miles: Option<&str>) -> Result<Self> {
-        Ok(match miles.map(str::parse::<f64>).transpose()? {
-            Some(miles) if miles < 3.0 => Self::Poor,
-            Some(_) => Self::Good,
+impl Air {
+    pub fn at(fahrenheit: Option<f64>) -> Self {
+        match fahrenheit {
+            Some(fahrenheit) if fahrenheit <= 32.0 => Self::Freezing,
+            Some(_) => Self::Warmer,
             None => Self::Unknown,
-        })
+        }
     }
 }
 
 impl Traffic {
-    pub fn add(
-        &mut self,
-        Enriched {
+    pub fn add(&mut self, enriched: &Enriched<'_>) {
+        let Enriched {
             flight, aircraft, ..
-        }: &Enriched<'_>,
-    ) {
+        } = enriched;
         let ends = (flight.origin.to_owned(), flight.destination.to_owned());
         let route = self.by_route.entry(ends).or_default();
         route.flights += 1;

@@ -3,27 +3,27 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::event::{Aircraft, Enriched, Flight, Weather};
-use crate::files::{Input, MISSING, Result, for_each_row, hour_of, number};
+use crate::files::{Input, Result, for_each_row, hour_of, number};
 
-/// An observation holds until the next one, but no longer than this; after that, what the weather
-/// was like is unknown.
+/// An observation holds until the next one, but no longer than this; after that nobody knows, and
+/// the flight goes on without weather.
 pub const WEATHER_HOURS_MAX: u64 = 3;
 
 pub struct Metadata {
     /// Maker and seats by tail number.
     aircraft: HashMap<String, (String, u64)>,
-    /// Visibility by airport, then by hour.
-    weather: HashMap<String, BTreeMap<u64, String>>,
+    /// Temperature by airport, then by hour.
+    weather: HashMap<String, BTreeMap<u64, f64>>,
 }
 
 impl Metadata {
     pub fn load(input: &Input) -> Result<Self> {
         let mut aircraft = HashMap::new();
-        let columns = ["tailnum", "manufacturer", "seats"];
         for_each_row(
             &input.file("planes")?,
-            columns,
-            |[tail_number, maker, seats]| {
+            ["tailnum", "manufacturer", "seats"],
+            |row| {
+                let [tail_number, maker, seats] = row;
                 let seats = number(seats)?.unwrap_or(0);
                 aircraft.insert(tail_number.to_owned(), (maker.to_owned(), seats));
                 Ok(())
@@ -31,13 +31,15 @@ impl Metadata {
         )?;
 
         let mut weather: HashMap<_, BTreeMap<_, _>> = HashMap::new();
-        let columns = ["origin", "time_hour", "visib"];
         for_each_row(
             &input.file("weather")?,
-            columns,
-            |[airport, time_hour, visibility]| {
-                let by_hour = weather.entry(airport.to_owned()).or_default();
-                by_hour.insert(hour_of(time_hour)?, visibility.to_owned());
+            ["origin", "time_hour", "temp"],
+            |row| {
+                let [airport, time_hour, fahrenheit] = row;
+                if let Some(fahrenheit) = number(fahrenheit)? {
+                    let by_hour = weather.entry(airport.to_owned()).or_default();
+                    by_hour.insert(hour_of(time_hour)?, fahrenheit);
+                }
                 Ok(())
             },
         )?;
@@ -61,12 +63,11 @@ impl Metadata {
     }
 
     /// The weather as of an hour: the newest observation that is not of a later hour.
-    fn weather(&self, airport: &str, hour: u64) -> Option<Weather<'_>> {
-        let (observed, visibility) = self.weather.get(airport)?.range(..=hour).next_back()?;
+    fn weather(&self, airport: &str, hour: u64) -> Option<Weather> {
+        let (observed, fahrenheit) = self.weather.get(airport)?.range(..=hour).next_back()?;
         let age_hours = hour - observed;
-        let known = visibility != MISSING && age_hours <= WEATHER_HOURS_MAX;
-        known.then_some(Weather {
-            visibility,
+        (age_hours <= WEATHER_HOURS_MAX).then_some(Weather {
+            fahrenheit: *fahrenheit,
             age_hours,
         })
     }

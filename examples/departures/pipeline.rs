@@ -98,7 +98,7 @@ pub fn replay(flights: &Stream, enriched: &Stream, progress: &Progress) -> Resul
             let flight = Enriched::decode(record.data())?;
             order.note(record.partition_key(), flight.flight.row);
             matches.add(&flight);
-            delays.add(&flight)?;
+            delays.add(&flight);
             traffic.add(&flight);
         }
         Ok(())
@@ -106,7 +106,7 @@ pub fn replay(flights: &Stream, enriched: &Stream, progress: &Progress) -> Resul
     Ok(Late { flights, enriched })
 }
 
-/// Tells the operator when to come, and waits for him if need be.
+/// Tells the operator when to come, and waits for it if need be.
 struct Cue {
     half_way: Sender<()>,
     after_reshard: Receiver<()>,
@@ -119,8 +119,8 @@ impl Cue {
             // It has room for one, and is sent one; the operator may be gone, see below.
             let _sent = self.half_way.send(());
         }
-        // A short input may be over before the operator has had his turn: then the new shards
-        // would stay empty. If he failed he says so himself.
+        // A short input may be over before the operator has had its turn: then the new shards
+        // would stay empty. If it failed it says so itself.
         if row == self.flight_count * 3 / 4 {
             let _done = self.after_reshard.recv();
         }
@@ -222,7 +222,7 @@ fn read_delays(enriched: &Stream, progress: &Progress) -> Result<Read<Delays>> {
         for record in batch {
             let flight = Enriched::decode(record.data())?;
             order.note(record.partition_key(), flight.flight.row);
-            delays.add(&flight)?;
+            delays.add(&flight);
         }
         Ok(())
     })
