@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::figures::{Air, Delays, KeyOrder, Matches, Traffic};
-use crate::files::{Input, MISSING, Result, for_each_row, hour_of};
+use crate::files::{Input, MISSING, Result, for_each_row, hour_of, number};
 use crate::metadata::WEATHER_HOURS_MAX;
 
 /// What the pipeline has to find.
@@ -77,7 +77,7 @@ pub fn compute(input: &Input) -> Result<Expected> {
             if departed == MISSING {
                 group.cancelled += 1;
             } else {
-                group.minutes += delay.parse::<i64>()?;
+                group.minutes += number::<i64>(delay)?.ok_or("it departed, but when?")?;
             }
         }
         Ok(())

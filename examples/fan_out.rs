@@ -1,0 +1,78 @@
+//! Independent readers: each gets every record, at its own pace, from where it likes.
+//!
+//! ```text
+//! cargo run --example fan_out
+//! ```
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::thread;
+use std::time::Duration;
+
+use brooklet::{Error as StreamError, StartingPosition, Stream};
+
+const ORDER_COUNT: u64 = 10_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let stream = Stream::new("orders", 4)?;
+
+    let (count, total, by_customer) = thread::scope(|scope| -> Result<_, StreamError> {
+        let count = scope.spawn(|| fold(&stream, 0, |count, _, _| *count += 1));
+        let total = scope.spawn(|| fold(&stream, 0, |total, _, cents| *total += cents));
+        let by_customer = scope.spawn(|| {
+            fold(&stream, BTreeMap::new(), |spent, customer, cents| {
+                *spent.entry(customer.to_owned()).or_insert(0) += cents;
+            })
+        });
+
+        let producer = stream.producer();
+        for cents in 1..=ORDER_COUNT {
+            let customer = format!("customer-{}", cents % 3);
+            producer.put_record(customer, cents.to_be_bytes().to_vec())?;
+        }
+        // The readers come to an end once they have read everything.
+        stream.close();
+        let panics = "readers return errors";
+        Ok((
+            count.join().expect(panics)?,
+            total.join().expect(panics)?,
+            by_customer.join().expect(panics)?,
+        ))
+    })?;
+
+    println!("one reader counted {count} orders");
+    println!("one added them up to {total} cents");
+    println!("one added up what each customer spent: {by_customer:?}");
+    // A reader that comes late finds everything, too.
+    let late = fold(&stream, 0, |count, _, _| *count += 1)?;
+    println!("one came late and counted {late} orders");
+
+    assert_eq!((count, late), (ORDER_COUNT, ORDER_COUNT));
+    assert_eq!(total, ORDER_COUNT * (ORDER_COUNT + 1) / 2);
+    assert_eq!(by_customer.values().sum::<u64>(), total);
+    assert_eq!(
+        stream.metrics().sum(|shard| shard.records_out),
+        4 * ORDER_COUNT
+    );
+    Ok(())
+}
+
+/// Reads the whole stream, and calls `step` with the customer and the cents of each order.
+fn fold<T>(
+    stream: &Stream,
+    mut state: T,
+    step: impl Fn(&mut T, &str, u64),
+) -> Result<T, StreamError> {
+    let mut subscription = stream.subscribe(StartingPosition::TrimHorizon)?;
+    while !subscription.is_finished() {
+        for record in &subscription.get_records_timeout(1_000, Duration::from_secs(1))? {
+            let cents = record.data().try_into().expect("an order is eight bytes");
+            step(
+                &mut state,
+                record.partition_key(),
+                u64::from_be_bytes(cents),
+            );
+        }
+    }
+    Ok(state)
+}
