@@ -5,18 +5,17 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use brooklet::{Error as StreamError, StartingPosition, Stream};
+use brooklet::{Error, StartingPosition, Stream};
 
 const ORDER_COUNT: u64 = 10_000;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Error> {
     let stream = Stream::new("orders", 4)?;
 
-    let (count, total, by_customer) = thread::scope(|scope| -> Result<_, StreamError> {
+    let (count, total, by_customer) = thread::scope(|scope| {
         let count = scope.spawn(|| fold(&stream, 0, |count, _, _| *count += 1));
         let total = scope.spawn(|| fold(&stream, 0, |total, _, cents| *total += cents));
         let by_customer = scope.spawn(|| {
@@ -24,21 +23,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 *spent.entry(customer.to_owned()).or_insert(0) += cents;
             })
         });
-
-        let producer = stream.producer();
-        for cents in 1..=ORDER_COUNT {
-            let customer = format!("customer-{}", cents % 3);
-            producer.put_record(customer, cents.to_be_bytes().to_vec())?;
-        }
-        // The readers come to an end once they have read everything.
+        let put = put_orders(&stream);
+        // In any case: the readers come to an end once they have read everything.
         stream.close();
-        let panics = "readers return errors";
-        Ok((
-            count.join().expect(panics)?,
-            total.join().expect(panics)?,
-            by_customer.join().expect(panics)?,
-        ))
+        put.map(|()| (join(count), join(total), join(by_customer)))
     })?;
+    let (count, total, by_customer) = (count?, total?, by_customer?);
 
     println!("one reader counted {count} orders");
     println!("one added them up to {total} cents");
@@ -57,12 +47,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn put_orders(stream: &Stream) -> Result<(), Error> {
+    let producer = stream.producer();
+    for cents in 1..=ORDER_COUNT {
+        let customer = format!("customer-{}", cents % 3);
+        producer.put_record(customer, cents.to_be_bytes().to_vec())?;
+    }
+    Ok(())
+}
+
 /// Reads the whole stream, and calls `step` with the customer and the cents of each order.
-fn fold<T>(
-    stream: &Stream,
-    mut state: T,
-    step: impl Fn(&mut T, &str, u64),
-) -> Result<T, StreamError> {
+fn fold<T>(stream: &Stream, mut state: T, step: impl Fn(&mut T, &str, u64)) -> Result<T, Error> {
     let mut subscription = stream.subscribe(StartingPosition::TrimHorizon)?;
     while !subscription.is_finished() {
         for record in &subscription.get_records_timeout(1_000, Duration::from_secs(1))? {
@@ -75,4 +70,8 @@ fn fold<T>(
         }
     }
     Ok(state)
+}
+
+fn join<T>(reader: ScopedJoinHandle<'_, T>) -> T {
+    reader.join().expect("readers return errors")
 }

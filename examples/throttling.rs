@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use brooklet::{Clock, Error, Limits, ManualClock, StartingPosition, Stream};
+use brooklet::{Clock, Error, Limits, ManualClock, Stream};
 
 /// At most so many may be put in one call.
 const BATCH_RECORDS: usize = 500;
@@ -45,20 +45,6 @@ fn main() -> Result<(), Error> {
         took >= Duration::from_secs(2) && took < Duration::from_secs(6),
         "{took:?}"
     );
-
-    // Each shard answers five reads a second.
-    let shard = &stream.shards()[0];
-    let mut iterator = shard.iterator(StartingPosition::TrimHorizon)?;
-    for _ in 0..5 {
-        iterator.get_records(10)?;
-    }
-    let error = iterator
-        .get_records(10)
-        .expect_err("five a second are allowed");
-    println!("a sixth read: {} ({error})", error.code());
-    assert!(error.is_retryable());
-    clock.advance(Duration::from_secs(1));
-    assert_eq!(iterator.get_records(10)?.len(), 10);
     Ok(())
 }
 

@@ -6,56 +6,28 @@
 
 use brooklet::{Error, StartingPosition, Stream};
 
-const RECORDS: [(&str, &str); 10] = [
-    (
-        "a01",
-        r#"{"data_tag":"DataOne","score":"10","char":"Database Warrior"}"#,
-    ),
-    (
-        "a02",
-        r#"{"data_tag":"DataTwo","score":"20","char":"Stream Tamer"}"#,
-    ),
-    (
-        "a03",
-        r#"{"data_tag":"DataThree","score":"30","char":"Shard Splitter"}"#,
-    ),
-    (
-        "a04",
-        r#"{"data_tag":"DataFour","score":"40","char":"Queue Jumper"}"#,
-    ),
-    (
-        "a05",
-        r#"{"data_tag":"DataFive","score":"50","char":"Log Keeper"}"#,
-    ),
-    (
-        "a06",
-        r#"{"data_tag":"DataSix","score":"60","char":"Batch Baker"}"#,
-    ),
-    (
-        "a07",
-        r#"{"data_tag":"DataSeven","score":"70","char":"Replay Ranger"}"#,
-    ),
-    (
-        "a08",
-        r#"{"data_tag":"DataEight","score":"80","char":"Hash Hunter"}"#,
-    ),
-    (
-        "a09",
-        r#"{"data_tag":"DataNine","score":"90","char":"Lock Breaker"}"#,
-    ),
-    (
-        "a10",
-        r#"{"data_tag":"DataTen","score":"100","char":"Tail Reader"}"#,
-    ),
+/// Partition key, tag, score and character.
+const RECORDS: [(&str, &str, u32, &str); 10] = [
+    ("a01", "DataOne", 10, "Database Warrior"),
+    ("a02", "DataTwo", 20, "Stream Tamer"),
+    ("a03", "DataThree", 30, "Shard Splitter"),
+    ("a04", "DataFour", 40, "Queue Jumper"),
+    ("a05", "DataFive", 50, "Log Keeper"),
+    ("a06", "DataSix", 60, "Batch Baker"),
+    ("a07", "DataSeven", 70, "Replay Ranger"),
+    ("a08", "DataEight", 80, "Hash Hunter"),
+    ("a09", "DataNine", 90, "Lock Breaker"),
+    ("a10", "DataTen", 100, "Tail Reader"),
 ];
 
 fn main() -> Result<(), Error> {
     let stream = Stream::new("tutorial", 1)?;
     let producer = stream.producer();
-    for (partition_key, data) in RECORDS {
+    for (partition_key, tag, score, character) in RECORDS {
+        let data = format!(r#"{{"data_tag":"{tag}","score":"{score}","char":"{character}"}}"#);
         let put = producer.put_record(partition_key, data)?;
         println!(
-            "put {partition_key} into {} as {}",
+            "put {partition_key} into {}: {}",
             put.shard_id(),
             put.sequence_number()
         );
@@ -70,23 +42,20 @@ fn main() -> Result<(), Error> {
             break;
         }
         println!("\npulled {} records:", batch.len());
-        for record in &batch {
-            println!(
-                "{} {}",
-                record.partition_key(),
-                String::from_utf8_lossy(record.data())
-            );
+        for record in batch {
+            let data = String::from_utf8_lossy(record.data());
+            println!("{} {data}", record.partition_key());
+            pulled.push((record.partition_key().to_owned(), data.into_owned()));
         }
-        pulled.extend(batch);
     }
 
-    let pulled: Vec<_> = pulled
-        .iter()
-        .map(|r| (r.partition_key(), &r.data()[..]))
-        .collect();
-    assert_eq!(
-        pulled,
-        RECORDS.map(|(partition_key, data)| (partition_key, data.as_bytes()))
+    let first = r#"{"data_tag":"DataOne","score":"10","char":"Database Warrior"}"#;
+    assert_eq!(pulled[0], ("a01".to_owned(), first.to_owned()));
+    assert!(
+        pulled
+            .iter()
+            .map(|(key, _)| key)
+            .eq(RECORDS.iter().map(|(key, ..)| key))
     );
     Ok(())
 }
