@@ -8,10 +8,12 @@
 //!
 //! ```text
 //!   flights.csv ──> [flights] ──> enrich ──> [enriched] ──┬──> delays by maker
-//!                    4 shards       ^         2 shards    ├──> traffic by route
-//!                       ^           │                     └──> a late reader, from the beginning
-//!                    operator    aircraft by tail number,
-//!                split + merge   weather by airport and hour
+//!                    4 shards       ^         2 shards    └──> traffic by route
+//!                       ^           │
+//!                    operator:   aircraft by tail number,
+//!                 split, merge   weather by airport and hour
+//!
+//!   and when all is over, a late reader replays [flights] and [enriched] from the beginning
 //! ```
 //!
 //! Everything runs at the same time, each box in a thread of its own. In mid-flow the busiest shard

@@ -12,7 +12,7 @@ use crate::files::{Input, Result, for_each_row};
 use crate::pipeline::{Late, Live, Pace, Reshard};
 use crate::plain::Expected;
 
-/// What is known of the data from elsewhere.
+/// What is known of the data: counted once with other software, which is not part of the example.
 pub struct Facts {
     flights: u64,
     cancelled: u64,
@@ -252,7 +252,7 @@ impl Checks {
         }
     }
 
-    /// Compares with what is known from elsewhere.
+    /// Compares with what is known of the data.
     pub fn compare_facts(&mut self, live: &Live, facts: &Facts) {
         let (matches, delays) = (&live.enrich.found, &live.delays.found);
         let traffic = &live.traffic.found;
