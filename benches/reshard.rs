@@ -1,0 +1,136 @@
+//! Putting records of 100 bytes while the shards are split and merged all the time.
+//!
+//! Varies how many records are put between a split and the merge after it, on one thread; and
+//! whether another thread reshards meanwhile. The clock is turned on past the retention each time,
+//! so that old shards are forgotten and the stream stays the same. `harness` is the loop without
+//! the engine; `no resharding` the same puts into two shards that stay.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use brooklet::{HashKey, ManualClock, Producer, Stream};
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+
+mod common;
+
+const DATA_BYTES: usize = 100;
+const PUTS_BETWEEN: [usize; 4] = [0, 10, 100, 1_000];
+const RETENTION: Duration = Duration::from_secs(1);
+
+criterion_group! {
+    name = benches;
+    config = common::criterion();
+    targets = taking_turns, meanwhile
+}
+criterion_main!(benches);
+
+fn taking_turns(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("reshard/split, puts, merge, puts");
+    let (keys, data) = (common::keys(), common::shared(DATA_BYTES));
+    for count in PUTS_BETWEEN {
+        group.throughput(common::throughput((2 * count).max(1), DATA_BYTES));
+        if count > 0 {
+            group.bench_function(BenchmarkId::new("harness", count), |bencher| {
+                bencher.iter(|| {
+                    for key in keys.iter().cycle().take(2 * count) {
+                        black_box((key, data.clone()));
+                    }
+                });
+            });
+            let (stream, _) = stream(2);
+            let producer = stream.producer();
+            group.bench_function(BenchmarkId::new("no resharding", count), |bencher| {
+                bencher.iter(|| put(&producer, &keys, &data, 2 * count));
+            });
+        }
+        let (stream, clock) = stream(1);
+        let producer = stream.producer();
+        group.bench_function(BenchmarkId::new("resharding", count), |bencher| {
+            bencher.iter(|| {
+                split(&stream);
+                put(&producer, &keys, &data, count);
+                merge(&stream);
+                put(&producer, &keys, &data, count);
+                clock.advance(2 * RETENTION);
+            });
+        });
+        assert!(stream.shards().len() <= 5, "old shards are forgotten");
+    }
+    group.finish();
+}
+
+fn meanwhile(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("reshard/another thread splits and merges");
+    group.throughput(common::throughput(1, DATA_BYTES));
+    let (keys, data) = (common::keys(), common::shared(DATA_BYTES));
+    for resharding in [false, true] {
+        let (stream, clock) = stream(1);
+        let producer = stream.producer();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    if resharding {
+                        split(&stream);
+                        merge(&stream);
+                        clock.advance(2 * RETENTION);
+                    }
+                    thread::yield_now();
+                }
+            });
+            let name = if resharding {
+                "puts"
+            } else {
+                "puts, no resharding"
+            };
+            let mut next = keys.iter().cycle();
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| producer.put_record(next.next().expect("cycles"), data.clone()));
+            });
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+    group.finish();
+}
+
+fn stream(shard_count: u32) -> (Stream, ManualClock) {
+    let clock = ManualClock::default();
+    let stream = common::stream(shard_count)
+        .retention(RETENTION)
+        .clock(clock.clone())
+        .build()
+        .expect("in bounds");
+    (stream, clock)
+}
+
+fn split(stream: &Stream) {
+    let open = open_shards(stream);
+    stream
+        .split_shard(open[0], HashKey::new(1 << 127))
+        .expect("one shard has all keys");
+}
+
+fn merge(stream: &Stream) {
+    let open = open_shards(stream);
+    stream
+        .merge_shards(open[0], open[1])
+        .expect("two shards are neighbours");
+}
+
+fn open_shards(stream: &Stream) -> Vec<brooklet::ShardId> {
+    stream
+        .shards()
+        .iter()
+        .filter(|shard| shard.is_open())
+        .map(|shard| shard.id())
+        .collect()
+}
+
+fn put(producer: &Producer, keys: &[String], data: &Bytes, count: usize) {
+    for key in keys.iter().cycle().take(count) {
+        black_box(producer.put_record(key, data.clone())).expect("the stream is open");
+    }
+}
