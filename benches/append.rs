@@ -6,7 +6,7 @@
 
 use std::hint::black_box;
 
-use brooklet::{HashKey, Limits, PartitionKey, Producer, PutEntry};
+use brooklet::{Clock, HashKey, Limits, PartitionKey, Producer, PutEntry, SystemClock};
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
@@ -85,6 +85,9 @@ fn keys(criterion: &mut Criterion) {
         let mut next = texts.iter().cycle();
         group.bench_function("harness", |bencher| {
             bencher.iter(|| (black_box(next.next()), data.clone()));
+        });
+        group.bench_function("harness, the clock", |bencher| {
+            bencher.iter(|| SystemClock.now())
         });
         let mut number = 0;
         group.bench_function("harness, every key new", |bencher| {

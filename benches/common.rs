@@ -1,7 +1,9 @@
 //! What the benches share: streams in their steady state, seeded keys, data.
 #![allow(dead_code, reason = "no bench uses all of it")]
 
-use std::time::Duration;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use brooklet::{Stream, StreamBuilder};
 use bytes::Bytes;
@@ -96,4 +98,31 @@ impl Random {
     pub const fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
+}
+
+/// Runs `work` on so many threads, each with its number, all of which begin at the same time; the
+/// time from when the first began until the last was done, by their own watches: with more threads
+/// than cores, some are done before the thread that waits for them runs again.
+pub fn at_the_same_time(thread_count: usize, work: impl Fn(usize) + Sync) -> Duration {
+    let ready = Barrier::new(thread_count);
+    let times: Vec<_> = thread::scope(|scope| {
+        let handles: Vec<_> = (0..thread_count)
+            .map(|thread| {
+                let (ready, work) = (&ready, &work);
+                scope.spawn(move || {
+                    ready.wait();
+                    let begin = Instant::now();
+                    work(thread);
+                    (begin, Instant::now())
+                })
+            })
+            .collect();
+        let join =
+            |handle: thread::ScopedJoinHandle<'_, _>| handle.join().expect("no thread panics");
+        handles.into_iter().map(join).collect()
+    });
+    let begin = times.iter().map(|(begin, _)| *begin).min();
+    let end = times.iter().map(|(_, end)| *end).max();
+    end.zip(begin)
+        .map_or(Duration::ZERO, |(end, begin)| end - begin)
 }

@@ -6,9 +6,7 @@
 //! than cores the threads take turns: then the sum must not fall.
 
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use brooklet::{HashKey, Producer};
 use bytes::Bytes;
@@ -98,31 +96,14 @@ fn put(producer: &Producer, hash_key: HashKey, data: &Bytes, count: usize) {
     }
 }
 
-/// Runs `work` on so many threads, each with its number, data of its own and its part of the
-/// records; the time from the moment when all are ready until the last is done.
+/// The time in which so many threads put their parts of the records.
 fn timed(
     thread_count: usize,
     iterations: u64,
     work: impl Fn(usize, &Bytes, usize) + Sync,
 ) -> Duration {
     let count = RECORD_COUNT / thread_count * iterations as usize;
-    let ready = Barrier::new(thread_count + 1);
-    thread::scope(|scope| {
-        let handles: Vec<_> = (0..thread_count)
-            .map(|thread| {
-                let (ready, work) = (&ready, &work);
-                scope.spawn(move || {
-                    let data = common::shared(DATA_BYTES);
-                    ready.wait();
-                    work(thread, &data, count);
-                })
-            })
-            .collect();
-        ready.wait();
-        let begin = Instant::now();
-        for handle in handles {
-            handle.join().expect("every record is put");
-        }
-        begin.elapsed()
+    common::at_the_same_time(thread_count, |thread| {
+        work(thread, &common::shared(DATA_BYTES), count);
     })
 }

@@ -3,7 +3,8 @@
 //! Varies how many records are put between a split and the merge after it, on one thread; and
 //! whether another thread reshards meanwhile. The clock is turned on past the retention each time,
 //! so that old shards are forgotten and the stream stays the same. `harness` is the loop without
-//! the engine; `no resharding` the same puts into two shards that stay.
+//! the engine; `no resharding` the
+//! same puts into two shards, and into one, that stay.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,20 +41,28 @@ fn taking_turns(criterion: &mut Criterion) {
                     }
                 });
             });
-            let (stream, _) = stream(2);
-            let producer = stream.producer();
+            let (one, two) = (stream(1).0.producer(), stream(2).0.producer());
             group.bench_function(BenchmarkId::new("no resharding", count), |bencher| {
-                bencher.iter(|| put(&producer, &keys, &data, 2 * count));
+                bencher.iter(|| {
+                    put(&two, &keys, &data, count);
+                    put(&one, &keys, &data, count);
+                });
             });
         }
         let (stream, clock) = stream(1);
-        let producer = stream.producer();
+        // A producer that puts nothing would hold on to the first shard, and to all that came of it.
+        let producer = (count > 0).then(|| stream.producer());
+        let put = || {
+            if let Some(producer) = &producer {
+                put(producer, &keys, &data, count);
+            }
+        };
         group.bench_function(BenchmarkId::new("resharding", count), |bencher| {
             bencher.iter(|| {
                 split(&stream);
-                put(&producer, &keys, &data, count);
+                put();
                 merge(&stream);
-                put(&producer, &keys, &data, count);
+                put();
                 clock.advance(2 * RETENTION);
             });
         });
