@@ -7,7 +7,7 @@
 //! same puts into two shards, and into one, that stay.
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -71,33 +71,36 @@ fn taking_turns(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The other thread reshards at most once for each `PUTS_EACH` records, so that the stream does not
+/// grow old while nobody puts.
 fn meanwhile(criterion: &mut Criterion) {
+    const PUTS_EACH: usize = 100;
     let mut group = criterion.benchmark_group("reshard/another thread splits and merges");
-    group.throughput(common::throughput(1, DATA_BYTES));
+    group.throughput(common::throughput(PUTS_EACH, DATA_BYTES));
     let (keys, data) = (common::keys(), common::shared(DATA_BYTES));
-    for resharding in [false, true] {
+    for (name, resharding) in [("puts, no resharding", false), ("puts", true)] {
         let (stream, clock) = stream(1);
         let producer = stream.producer();
-        let over = AtomicBool::new(false);
+        let (rounds, over) = (AtomicU64::new(0), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| {
+                let mut seen = 0;
                 while !over.load(Ordering::Relaxed) {
-                    if resharding {
+                    let round = rounds.load(Ordering::Relaxed);
+                    if round != seen && resharding {
                         split(&stream);
                         merge(&stream);
                         clock.advance(2 * RETENTION);
                     }
+                    seen = round;
                     thread::yield_now();
                 }
             });
-            let name = if resharding {
-                "puts"
-            } else {
-                "puts, no resharding"
-            };
-            let mut next = keys.iter().cycle();
             group.bench_function(name, |bencher| {
-                bencher.iter(|| producer.put_record(next.next().expect("cycles"), data.clone()));
+                bencher.iter(|| {
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                    put(&producer, &keys, &data, PUTS_EACH);
+                });
             });
             over.store(true, Ordering::Relaxed);
         });
