@@ -13,8 +13,8 @@
 //!   only when every parent that the subscription is concerned with was read to its end. Two
 //!   parents of a merge may be generations apart, so it is not enough that no parent is being read:
 //!   a parent of a later id than the subscription began with has to be finished.
-//! - **No shard is left out.** A shard that ended hands over its children themselves, so that they are
-//!   found even if they have expired meanwhile; what was trimmed is counted.
+//! - **No shard is left out.** A subscription holds the [lineage](Lineage) of each shard that it reads, so
+//!   that children are found even if they have expired meanwhile; what was trimmed is counted.
 //! - **Idle shards cost nothing.** Only shards in line are looked at; a shard with nothing to
 //!   read waits among its shard's waiters until a waker puts it back in line.
 
@@ -35,7 +35,7 @@ use crate::record::Origin;
 use crate::shard::{RecordBatch, Shard, WaiterId};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
-use crate::stream::{ShardFilter, Stream};
+use crate::stream::{Lineage, ShardFilter, Stream};
 use crate::sync::{Arc, Mutex};
 use crate::wait::{Undo, block_until};
 
@@ -69,7 +69,7 @@ pub struct Subscription {
     /// The shards that are being read.
     slots: BTreeMap<ShardId, Slot>,
     /// The shards that wait for their parents.
-    unfinished: BTreeMap<ShardId, (Shard, Cursor)>,
+    unfinished: BTreeMap<ShardId, (Arc<Lineage>, Cursor)>,
     /// Shards that were read to the end, with how many of their children were not begun yet.
     finished: BTreeMap<ShardId, usize>,
     /// Shards with an index below existed when the subscription began.
@@ -82,7 +82,7 @@ pub struct Subscription {
 
 /// A shard that is being read.
 struct Slot {
-    shard: Shard,
+    lineage: Arc<Lineage>,
     cursor: Cursor,
     waiter: Option<WaiterId>,
 }
@@ -130,10 +130,13 @@ impl Stream {
                 return Err(Error::SequenceNumberForSubscription);
             }
         };
-        let (first_new_index, shards) = self.list_shards_and_next_index(filter)?;
-        let unfinished: BTreeMap<_, _> = shards
+        let (first_new_index, lineages) = self.list_lineages(filter)?;
+        let unfinished: BTreeMap<_, _> = lineages
             .into_iter()
-            .map(|shard| (shard.id(), (shard.clone(), cursor(&shard))))
+            .map(|lineage| {
+                let cursor = cursor(&lineage.shard);
+                (lineage.shard.id(), (lineage, cursor))
+            })
             .collect();
         let any_id = unfinished
             .keys()
@@ -266,7 +269,7 @@ impl Subscription {
                 continue;
             };
             slot.waiter = None;
-            let batch = match slot.shard.read(&mut slot.cursor, limit) {
+            let batch = match slot.lineage.shard.read(&mut slot.cursor, limit) {
                 Ok(batch) => batch,
                 Err(error) => {
                     self.line.join(shard_id);
@@ -275,7 +278,7 @@ impl Subscription {
             };
             self.last_origin = batch.origin;
             if batch.shard_ended() {
-                self.finish(shard_id, &batch);
+                self.finish(shard_id);
             } else if batch.is_news() {
                 self.line.join(shard_id);
             } else {
@@ -289,19 +292,20 @@ impl Subscription {
     }
 
     /// A shard was read to the end: its children may begin.
-    fn finish(&mut self, shard_id: ShardId, batch: &RecordBatch) {
-        self.slots.remove(&shard_id);
-        let successors = batch
-            .closing
-            .as_ref()
-            .map_or(&[][..], |closing| &closing.successors);
-        if !successors.is_empty() {
-            self.finished.insert(shard_id, successors.len());
+    fn finish(&mut self, shard_id: ShardId) {
+        let Some(slot) = self.slots.remove(&shard_id) else {
+            return;
+        };
+        let children = slot.lineage.children();
+        if !children.is_empty() {
+            self.finished.insert(shard_id, children.len());
         }
-        for child in successors {
+        for child in children {
             // From its first record: what was trimmed before it was begun is missed.
-            let begin = || (child.clone(), Cursor::at(FIRST_PLACE));
-            self.unfinished.entry(child.id()).or_insert_with(begin);
+            let begin = || (Arc::clone(child), Cursor::at(FIRST_PLACE));
+            self.unfinished
+                .entry(child.shard.id())
+                .or_insert_with(begin);
         }
         self.begin_shards();
     }
@@ -311,18 +315,18 @@ impl Subscription {
         let ready: Vec<_> = self
             .unfinished
             .iter()
-            .filter(|(_, (shard, _))| self.parents_are_done(shard))
+            .filter(|(_, (lineage, _))| self.parents_are_done(&lineage.shard))
             .map(|(shard_id, _)| *shard_id)
             .collect();
         for shard_id in ready {
-            let Some((shard, cursor)) = self.unfinished.remove(&shard_id) else {
+            let Some((lineage, cursor)) = self.unfinished.remove(&shard_id) else {
                 continue;
             };
-            self.forget_parents(&shard);
+            self.forget_parents(&lineage.shard);
             self.slots.insert(
                 shard_id,
                 Slot {
-                    shard,
+                    lineage,
                     cursor,
                     waiter: None,
                 },
@@ -380,7 +384,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         for slot in self.slots.values() {
             if let Some(id) = slot.waiter {
-                slot.shard.stop_waiting(id);
+                slot.lineage.shard.stop_waiting(id);
             }
         }
     }
@@ -398,14 +402,13 @@ impl fmt::Debug for Subscription {
 impl Slot {
     /// Gets back in line as soon as there is something to read.
     fn wait(&mut self, line: &Arc<Line>) {
-        let shard_id = self.shard.id();
+        let shard = &self.lineage.shard;
+        let shard_id = shard.id();
         let back = BackInLine {
             line: Arc::clone(line),
             shard_id,
         };
-        self.waiter = self
-            .shard
-            .wait_for_news(&self.cursor, Waker::from(Arc::new(back)));
+        self.waiter = shard.wait_for_news(&self.cursor, Waker::from(Arc::new(back)));
         if self.waiter.is_none() {
             line.join(shard_id);
         }

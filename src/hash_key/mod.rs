@@ -55,9 +55,9 @@ impl HashKey {
     pub(crate) fn of_all(partition_keys: &[&str]) -> Vec<Self> {
         let mut hash_keys = Vec::with_capacity(partition_keys.len());
         for keys in partition_keys.chunks(lanes::LANES) {
-            // Few keys are as quick one by one, and long ones need more than one block.
+            // Few keys are quicker one by one, and long ones need more than one block.
             let fits = |key: &&str| key.len() <= lanes::KEY_BYTES_MAX;
-            if keys.len() > lanes::LANES / 4 && keys.iter().all(fits) {
+            if keys.len() > lanes::LANES / 2 && keys.iter().all(fits) {
                 hash_keys.extend(lanes::md5(keys).map(Self).into_iter().take(keys.len()));
             } else {
                 hash_keys.extend(keys.iter().map(|key| Self::of(key)));
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn many_keys_at_once_hash_as_each_alone() {
-        for count in [0, 1, 3, 4, 5, 15, 16, 17, 31, 32, 100] {
+        for count in [0, 1, 31, 32, 33, 63, 64, 65, 100, 200] {
             for len in [0, 1, 7, 54, 55, 56, 64, 200] {
                 let text = |i| {
                     format!("{i}{}", "ü-x".repeat(len))

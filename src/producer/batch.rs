@@ -184,7 +184,8 @@ impl Placed {
         (self.0 >> 32) as usize
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "the low half")]
     const fn index(self) -> usize {
-        (self.0 & u32::MAX as u64) as usize
+        self.0 as u32 as usize
     }
 }

@@ -112,8 +112,6 @@ pub(crate) struct Closing {
     pub(crate) at_ms: u64,
     ending: SequenceNumber,
     pub(crate) children: Vec<ChildShard>,
-    /// The same as shards: whoever reads this one finds them even when they have expired.
-    pub(crate) successors: Vec<Shard>,
 }
 
 /// When a shard was closed.
@@ -271,13 +269,13 @@ impl Shard {
     }
 
     /// Closes shards at one time: `now`, or that of the latest of their records if it is later.
-    /// `succeed` is told when, while none of them can accept a record, and makes the shards that
-    /// come after. Nothing happens, and `None` is returned, if one was closed already.
+    /// `succeed` is told when, while none of them can accept a record, and makes their children.
+    /// Nothing happens, and `None` is returned, if one was closed already.
     pub(crate) fn close<R>(
         shards: &[&Self],
         now: Timestamp,
         aftermath: &mut Aftermath,
-        succeed: impl FnOnce(ClosedAt) -> (Vec<Self>, R),
+        succeed: impl FnOnce(ClosedAt) -> (Vec<ChildShard>, R),
     ) -> Option<R> {
         let mut states: Vec<_> = shards.iter().map(|shard| shard.core.state.lock()).collect();
         if states.iter().any(|state| state.closed) {
@@ -292,7 +290,7 @@ impl Shard {
             at.secs = at.secs.max(shard.core.origin.created_secs);
         }
         at.secs = at.secs.max(at.ms / 1000);
-        let (successors, result) = succeed(at);
+        let (children, result) = succeed(at);
         for (shard, state) in shards.iter().zip(&mut states) {
             let Origin {
                 created_secs,
@@ -301,8 +299,7 @@ impl Shard {
             let closing = Closing {
                 at_ms: at.ms,
                 ending: SequenceNumber::ending(created_secs, shard_id.index(), at.secs),
-                children: successors.iter().map(Self::as_child).collect(),
-                successors: successors.clone(),
+                children: children.clone(),
             };
             shard
                 .core
@@ -341,7 +338,8 @@ impl Shard {
         self.change_before(aftermath, |core, state| state.writer.trim_all(&core.log));
     }
 
-    fn as_child(&self) -> ChildShard {
+    /// The shard as its parents know it.
+    pub(crate) fn as_child(&self) -> ChildShard {
         let parent_shards = self.core.parents.iter().collect();
         ChildShard {
             shard_id: self.id(),

@@ -9,6 +9,7 @@
 //! finds the flag, and with it the waiter, who registered before. While nobody waits, a put pays for
 //! one look at a flag on a line that it holds anyway.
 
+use std::collections::BTreeMap;
 use std::task::Waker;
 
 use crate::call_out::CallOuts;
@@ -22,12 +23,13 @@ pub(crate) struct Waiters {
 
 #[derive(Debug, Default)]
 struct List {
-    waiters: Vec<(WaiterId, Waker)>,
+    /// In the order in which they came.
+    waiters: BTreeMap<WaiterId, Waker>,
     last_id: u64,
 }
 
 /// Names one registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WaiterId(u64);
 
 impl Waiters {
@@ -35,17 +37,13 @@ impl Waiters {
         let mut list = self.list.lock();
         list.last_id += 1;
         let id = WaiterId(list.last_id);
-        list.waiters.push((id, waker));
+        list.waiters.insert(id, waker);
         id
     }
 
     /// Forgets a waiter; nothing happens if it was woken before.
     pub(crate) fn remove(&self, id: WaiterId) {
-        let removed = {
-            let mut list = self.list.lock();
-            let index = list.waiters.iter().position(|(waiter, _)| *waiter == id);
-            index.map(|index| list.waiters.swap_remove(index))
-        };
+        let removed = self.list.lock().waiters.remove(&id);
         // A waker's drop may be user code: not under the lock.
         drop(removed);
     }

@@ -4,7 +4,8 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::shard::Shard;
 use crate::shard_id::ShardId;
-use crate::stream::{Stream, StreamStatus};
+use crate::stream::{Lineage, Stream, StreamStatus};
+use crate::sync::Arc;
 
 /// Which shards to list. Closed shards whose records have all expired are never listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,14 +35,16 @@ impl Stream {
     /// [`Error::TimestampInFuture`]; [`Error::StreamNotActive`] while the stream is created or
     /// deleted; [`Error::StreamNotFound`].
     pub fn list_shards(&self, filter: ShardFilter) -> Result<Vec<Shard>, Error> {
-        Ok(self.list_shards_and_next_index(filter)?.1)
+        let (_, lineages) = self.list_lineages(filter)?;
+        let shards = lineages.iter().map(|lineage| lineage.shard.clone());
+        Ok(shards.collect())
     }
 
-    /// Lists shards, and says which index the next new shard will have.
-    pub(crate) fn list_shards_and_next_index(
+    /// Lists shards with what came of them, and says which index the next new shard will have.
+    pub(crate) fn list_lineages(
         &self,
         filter: ShardFilter,
-    ) -> Result<(u32, Vec<Shard>), Error> {
+    ) -> Result<(u32, Vec<Arc<Lineage>>), Error> {
         let now = self.settings().clock.now();
         match self.status_at(now) {
             Some(StreamStatus::Active | StreamStatus::Updating) => {}
@@ -59,8 +62,8 @@ impl Stream {
         }
         let horizon_ms = self.settings().cutoff(now);
         let created_ms = self.created().as_millis();
-        let (next_index, mut shards) = self.shards_and_next_index(now);
-        shards.retain(|shard| match filter {
+        let (next_index, mut lineages) = self.lineages_and_next_index(now);
+        let is_listed = |shard: &Shard| match filter {
             ShardFilter::AfterShardId(shard_id) => shard.id() > shard_id,
             ShardFilter::AtTrimHorizon => was_open(shard, horizon_ms, created_ms),
             ShardFilter::FromTrimHorizon => true,
@@ -69,8 +72,9 @@ impl Stream {
             ShardFilter::FromTimestamp(time) => shard
                 .closed_ms()
                 .is_none_or(|closed| closed >= time.as_millis().max(horizon_ms)),
-        });
-        Ok((next_index, shards))
+        };
+        lineages.retain(|lineage| is_listed(&lineage.shard));
+        Ok((next_index, lineages))
     }
 }
 

@@ -35,6 +35,7 @@ use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, OwnLine};
 mod builder;
 mod description;
 mod filter;
+mod lineage;
 mod reshard;
 mod routes;
 mod routing;
@@ -45,6 +46,7 @@ pub use description::{StreamDescription, StreamMetrics};
 pub use filter::ShardFilter;
 pub use status::StreamStatus;
 
+pub(crate) use lineage::Lineage;
 pub(crate) use routes::{Known, Routes};
 pub(crate) use routing::{Routing, Taking};
 
@@ -87,7 +89,7 @@ struct Control {
     phase: Phase,
     closed: bool,
     /// The shards that have not expired.
-    shards: BTreeMap<ShardId, Shard>,
+    shards: BTreeMap<ShardId, Arc<Lineage>>,
     /// Index of the next shard.
     next_index: u32,
     /// When `update_shard_count` changed the count within the last day, in milliseconds.
@@ -123,7 +125,8 @@ impl Stream {
                     created_ms: now.as_millis(),
                     created_secs: now.as_secs(),
                 };
-                (new.shard_id, Shard::new(Arc::clone(&settings), &new))
+                let shard = Shard::new(Arc::clone(&settings), &new);
+                (new.shard_id, Lineage::new(shard))
             });
         let control = Control {
             phase: Phase::begin(StreamStatus::Creating, now, state_delay),
@@ -158,11 +161,11 @@ impl Stream {
         let now = self.settings().clock.now();
         let mut held = self.active(now)?;
         let Held { control, aftermath } = &mut held;
-        for shard in control.shards.values() {
+        for shard in control.shards() {
             shard.trim_expired(self.settings().cutoff(now), aftermath);
         }
         self.settings().set_retention(retention);
-        for shard in control.shards.values() {
+        for shard in control.shards() {
             shard.trim_expired(self.settings().cutoff(now), aftermath);
             // A put that waits for room may have to wait for another time now.
             aftermath.wake(shard);
@@ -180,7 +183,7 @@ impl Stream {
         let Held { control, aftermath } = &mut held;
         control.closed = true;
         self.install(control);
-        for shard in control.shards.values() {
+        for shard in control.shards() {
             // A shard that was split or merged has been closed.
             let _closed = Shard::close(&[shard], now, aftermath, |_| (Vec::new(), ()));
         }
@@ -197,7 +200,7 @@ impl Stream {
         control.phase = Phase::begin(StreamStatus::Deleting, now, self.inner.state_delay);
         self.settings().delete();
         self.install(control);
-        for shard in control.shards.values() {
+        for shard in control.shards() {
             shard.trim_all(aftermath);
             aftermath.wake(shard);
         }
@@ -251,8 +254,10 @@ impl Stream {
         let now = self.settings().clock.now();
         let control = &self.control(now).control;
         let created = control.phase.status() != Some(StreamStatus::Creating);
-        let shard = control.shards.get(&shard_id).filter(|_| created);
-        shard.cloned().ok_or_else(|| self.shard_not_found(shard_id))
+        let lineage = control.shards.get(&shard_id).filter(|_| created);
+        lineage
+            .map(|lineage| lineage.shard.clone())
+            .ok_or_else(|| self.shard_not_found(shard_id))
     }
 
     /// The open shard that takes the records of a partition key now.
@@ -319,12 +324,12 @@ impl Stream {
         let control = &self.control(now).control;
         match control.phase.status() {
             None | Some(StreamStatus::Creating | StreamStatus::Deleting) => Vec::new(),
-            Some(_) => control.shards.values().cloned().collect(),
+            Some(_) => control.shards().cloned().collect(),
         }
     }
 
     /// Index of the next shard, and the shards that have not expired.
-    pub(crate) fn shards_and_next_index(&self, now: Timestamp) -> (u32, Vec<Shard>) {
+    pub(crate) fn lineages_and_next_index(&self, now: Timestamp) -> (u32, Vec<Arc<Lineage>>) {
         let control = &self.control(now).control;
         (
             control.next_index,
@@ -372,8 +377,7 @@ impl Stream {
         } else {
             Routing::new(
                 control
-                    .shards
-                    .values()
+                    .shards()
                     .filter(|shard| shard.is_open())
                     .cloned()
                     .collect(),
@@ -402,14 +406,20 @@ impl fmt::Debug for Stream {
 }
 
 impl Control {
+    /// The shards that have not expired, by their ids.
+    fn shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.values().map(|lineage| &lineage.shard)
+    }
+
     /// Forgets the shards that were closed before `cutoff`, milliseconds since the epoch. All their
     /// records have expired by then, and do not come back if retention is made longer.
     fn forget_expired(&mut self, cutoff: u64, aftermath: &mut Aftermath) {
         let has_expired = |shard: &Shard| shard.closed_ms().is_some_and(|closed| closed < cutoff);
-        for shard in self.shards.values().filter(|shard| has_expired(shard)) {
+        for shard in self.shards().filter(|shard| has_expired(shard)) {
             shard.trim_all(aftermath);
         }
-        self.shards.retain(|_, shard| !has_expired(shard));
+        self.shards
+            .retain(|_, lineage| !has_expired(&lineage.shard));
     }
 }
 

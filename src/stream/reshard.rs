@@ -11,7 +11,7 @@ use crate::limits::SHARD_COUNT_MAX;
 use crate::shard::{Aftermath, ClosedAt, NewShard, Parents, Settings, Shard};
 use crate::shard_id::ShardId;
 use crate::stream::status::Phase;
-use crate::stream::{Control, Held, Stream, StreamStatus};
+use crate::stream::{Control, Held, Lineage, Stream, StreamStatus};
 use crate::sync::Arc;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -34,8 +34,8 @@ impl Stream {
         let shard_id = *shard_id.borrow();
         let now = self.settings().clock.now();
         let mut held = self.active(now)?;
-        let shard = self.open_shard(&held.control, shard_id)?;
-        let range = shard.hash_key_range();
+        let lineage = self.open_shard(&held.control, shard_id)?;
+        let range = lineage.shard.hash_key_range();
         if range.split_at(new_starting_hash_key).is_none() {
             return Err(Error::InvalidSplit {
                 shard_id,
@@ -46,7 +46,7 @@ impl Stream {
         }
         self.check_ids_left(&held.control, 2)?;
         self.reshard(&mut held, now, |reshard| {
-            reshard.split(&shard, new_starting_hash_key);
+            reshard.split(&lineage, new_starting_hash_key);
         });
         Ok(())
     }
@@ -70,17 +70,16 @@ impl Stream {
                 return Err(self.shard_not_found(shard_id));
             }
         }
-        let lower_shard = self.open_shard(&held.control, lower)?;
-        let upper_shard = self.open_shard(&held.control, upper)?;
-        if !lower_shard
-            .hash_key_range()
-            .is_adjacent_below(upper_shard.hash_key_range())
-        {
+        let lower_lineage = self.open_shard(&held.control, lower)?;
+        let upper_lineage = self.open_shard(&held.control, upper)?;
+        let upper_range = upper_lineage.shard.hash_key_range();
+        let lower_range = lower_lineage.shard.hash_key_range();
+        if !lower_range.is_adjacent_below(upper_range) {
             return Err(Error::ShardsNotAdjacent { lower, upper });
         }
         self.check_ids_left(&held.control, 1)?;
         self.reshard(&mut held, now, |reshard| {
-            reshard.merge(&lower_shard, &upper_shard);
+            reshard.merge(&lower_lineage, &upper_lineage);
         });
         Ok(())
     }
@@ -142,13 +141,13 @@ impl Stream {
         self.check_ids_left(control, current.saturating_add(target).saturating_mul(5))
     }
 
-    fn open_shard(&self, control: &Control, shard_id: ShardId) -> Result<Shard, Error> {
-        let shard = control
+    fn open_shard(&self, control: &Control, shard_id: ShardId) -> Result<Arc<Lineage>, Error> {
+        let lineage = control
             .shards
             .get(&shard_id)
             .ok_or_else(|| self.shard_not_found(shard_id))?;
-        if shard.is_open() {
-            Ok(shard.clone())
+        if lineage.shard.is_open() {
+            Ok(Arc::clone(lineage))
         } else {
             Err(Error::ShardClosed { shard_id })
         }
@@ -187,73 +186,88 @@ struct Reshard<'a> {
 
 impl Reshard<'_> {
     /// Splits an open shard at a key that was checked; returns the lower and the upper child.
-    fn split(&mut self, shard: &Shard, key: HashKey) -> (Shard, Shard) {
-        let (low, high) = shard
+    fn split(&mut self, parent: &Arc<Lineage>, key: HashKey) -> (Arc<Lineage>, Arc<Lineage>) {
+        let (low, high) = parent
+            .shard
             .hash_key_range()
             .split_at(key)
             .expect("the caller has checked it");
-        let parents = Parents {
-            parent: Some(shard.id()),
+        let ids = Parents {
+            parent: Some(parent.shard.id()),
             adjacent: None,
         };
-        let Self {
-            settings,
-            control,
-            aftermath,
-            now,
-        } = self;
-        Shard::close(&[shard], *now, aftermath, |at| {
-            let low = control.child(settings, low, parents, at);
-            let high = control.child(settings, high, parents, at);
-            (vec![low.clone(), high.clone()], (low, high))
-        })
-        .expect("only the holder of the control lock closes shards")
+        let children = self.replace(&[parent], ids, &[low, high]);
+        let [low, high] = children
+            .try_into()
+            .expect("a child for each of the two ranges");
+        (low, high)
     }
 
     /// Merges two open adjacent shards; returns the child.
-    fn merge(&mut self, lower: &Shard, upper: &Shard) -> Shard {
-        let range = lower.hash_key_range().joined(upper.hash_key_range());
-        let range = range.expect("the caller has checked that they are adjacent");
-        let parents = Parents {
-            parent: Some(lower.id()),
-            adjacent: Some(upper.id()),
+    fn merge(&mut self, lower: &Arc<Lineage>, upper: &Arc<Lineage>) -> Arc<Lineage> {
+        let (lower_range, upper_range) =
+            (lower.shard.hash_key_range(), upper.shard.hash_key_range());
+        let range = lower_range
+            .joined(upper_range)
+            .expect("the caller has checked that they are adjacent");
+        let ids = Parents {
+            parent: Some(lower.shard.id()),
+            adjacent: Some(upper.shard.id()),
         };
+        let children = self.replace(&[lower, upper], ids, &[range]);
+        let [child] = children.try_into().expect("a child for the one range");
+        child
+    }
+
+    /// Closes open shards, and makes others of these ranges that go on where they end.
+    fn replace(
+        &mut self,
+        parents: &[&Arc<Lineage>],
+        ids: Parents,
+        ranges: &[HashKeyRange],
+    ) -> Vec<Arc<Lineage>> {
         let Self {
             settings,
             control,
             aftermath,
             now,
         } = self;
-        Shard::close(&[lower, upper], *now, aftermath, |at| {
-            let child = control.child(settings, range, parents, at);
-            (vec![child.clone()], child)
-        })
-        .expect("only the holder of the control lock closes shards")
+        let shards: Vec<_> = parents.iter().map(|parent| &parent.shard).collect();
+        let children = Shard::close(&shards, *now, aftermath, |at| {
+            let child = |range: &HashKeyRange| control.child(settings, *range, ids, at);
+            let children: Vec<_> = ranges.iter().map(child).collect();
+            for parent in parents {
+                parent.set_children(children.clone());
+            }
+            let named = children.iter().map(|child| child.shard.as_child());
+            (named.collect(), children)
+        });
+        children.expect("only the holder of the control lock closes shards")
     }
 
     /// Makes `count` open shards of equal ranges of the open ones, from left to right (the
     /// contract, 4.3): each target range takes shards from the left until it has enough, and
     /// splits the last one where it has too much.
-    fn sweep(&mut self, open: VecDeque<Shard>, count: NonZeroU32) {
+    fn sweep(&mut self, open: VecDeque<Arc<Lineage>>, count: NonZeroU32) {
         let ends = target_ends(&open, count);
         let mut left = open;
-        let take = |left: &mut VecDeque<Shard>| {
+        let take = |left: &mut VecDeque<Arc<Lineage>>| {
             left.pop_front()
                 .expect("the open shards cover all hash keys")
         };
         for end in ends {
-            let mut shard = take(&mut left);
-            while shard.hash_key_range().end() < end {
+            let mut lineage = take(&mut left);
+            while lineage.shard.hash_key_range().end() < end {
                 let mut next = take(&mut left);
-                if next.hash_key_range().end() > end {
+                if next.shard.hash_key_range().end() > end {
                     let (low, high) = self.split(&next, end.next());
                     left.push_front(high);
                     next = low;
                 }
-                shard = self.merge(&shard, &next);
+                lineage = self.merge(&lineage, &next);
             }
-            if shard.hash_key_range().end() > end {
-                let (_, high) = self.split(&shard, end.next());
+            if lineage.shard.hash_key_range().end() > end {
+                let (_, high) = self.split(&lineage, end.next());
                 left.push_front(high);
             }
         }
@@ -268,7 +282,7 @@ impl Control {
         range: HashKeyRange,
         parents: Parents,
         at: ClosedAt,
-    ) -> Shard {
+    ) -> Arc<Lineage> {
         let shard_id = ShardId::from_index(self.next_index);
         self.next_index += 1;
         // The contract, 1.6: a child's numbers begin a second after its parents' end.
@@ -280,19 +294,19 @@ impl Control {
             created_ms,
             created_secs,
         };
-        let shard = Shard::new(Arc::clone(settings), &new);
-        self.shards.insert(shard_id, shard.clone());
-        shard
+        let child = Lineage::new(Shard::new(Arc::clone(settings), &new));
+        self.shards.insert(shard_id, Arc::clone(&child));
+        child
     }
 
-    fn open_by_range(&self) -> VecDeque<Shard> {
+    fn open_by_range(&self) -> VecDeque<Arc<Lineage>> {
         let mut open: Vec<_> = self
             .shards
             .values()
-            .filter(|s| s.is_open())
+            .filter(|lineage| lineage.shard.is_open())
             .cloned()
             .collect();
-        open.sort_by_key(|shard| shard.hash_key_range().start());
+        open.sort_by_key(|lineage| lineage.shard.hash_key_range().start());
         open.into()
     }
 
@@ -307,10 +321,10 @@ impl Control {
 /// An end of today's ranges that is nearly there counts as the one aimed at: the floors of
 /// different counts differ by a little, which must not make shards of a few keys (the contract,
 /// 4.3). Ends that are aimed at lie so far apart that none is near to two of them.
-fn target_ends(open: &VecDeque<Shard>, count: NonZeroU32) -> Vec<HashKey> {
+fn target_ends(open: &VecDeque<Arc<Lineage>>, count: NonZeroU32) -> Vec<HashKey> {
     let ends: Vec<_> = open
         .iter()
-        .map(|shard| shard.hash_key_range().end())
+        .map(|lineage| lineage.shard.hash_key_range().end())
         .collect();
     let near = 2 * u128::from(count.get());
     HashKeyRange::uniform(count)
