@@ -22,7 +22,8 @@ use std::time::Duration;
 
 use brooklet::{
     Batches, Clock, Error, HashKey, ManualClock, OnFull, Parker, PartitionKey, Producer, PutEntry,
-    Registry, Shard, ShardFilter, ShardIterator, StartingPosition, Stream, Subscription, Timestamp,
+    Registry, Shard, ShardFilter, ShardIterator, StartingPosition, Stream, StreamStatus,
+    Subscription, Timestamp,
 };
 use bytes::Bytes;
 use common::{clock, id, millis, secs};
@@ -43,17 +44,19 @@ enum Callout {
     Wake,
 }
 
+type Run = Box<dyn FnOnce() + Send>;
+
 /// What happens at the n-th call-out of one kind.
 #[derive(Default)]
 struct Trap {
     left: AtomicIsize,
     sprung: AtomicBool,
     /// What to do; a panic unless set.
-    run: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    run: Mutex<Option<Run>>,
 }
 
 impl Trap {
-    fn set(&self, nth: isize, run: Option<Box<dyn FnOnce() + Send>>) {
+    fn set(&self, nth: isize, run: Option<Run>) {
         *self.run.lock().unwrap() = run;
         self.left.store(nth, Ordering::SeqCst);
     }
@@ -367,7 +370,8 @@ impl World {
         }
         let put = handles.put_many();
         assert!(put.is_ok() || ended, "{what}: a batch is refused: {put:?}");
-        if handles.registry.get("orders").is_err() {
+        let gone = handles.registry.get("orders").is_err();
+        if gone || handles.stream.status() == StreamStatus::Deleting {
             assert!(ended, "{what}: the stream is gone");
             for result in [
                 handles.put(HashKey::MIN, 1),
@@ -455,8 +459,10 @@ fn panics(callout: Callout, call: Call) {
     }
 }
 
+type Reentry = fn(&Handles);
+
 /// What user code may call from within a call-out.
-const REENTRIES: [(&str, fn(&Handles)); 16] = [
+const REENTRIES: [(&str, Reentry); 16] = [
     ("put", |h| drop(h.put(HashKey::MIN, 9))),
     ("put large", |h| drop(h.put(HashKey::MIN, 900))),
     ("put to the last shard", |h| drop(h.put(HashKey::MAX, 9))),
@@ -809,8 +815,10 @@ fn raw_parts() -> &'static raw::Parts {
     }))
 }
 
+type Task = fn(&Stream, &Waker);
+
 /// What a task does with its waker: each of an iterator, then of a subscription.
-const TASKS: [(&str, fn(&Stream, &Waker)); 6] = [
+const TASKS: [(&str, Task); 6] = [
     ("poll once", |stream, waker| {
         let mut iterator = stream.shard_iterator(id(0), Latest).unwrap();
         assert!(poll(Box::pin(iterator.get_records_async(1)).as_mut(), waker).is_pending());
@@ -846,7 +854,7 @@ const TASKS: [(&str, fn(&Stream, &Waker)); 6] = [
 ];
 
 /// Runs every task with the n-th clone, then the n-th drop of its waker running `run`.
-fn with_raw_wakers(run: fn(&Stream) -> Option<Box<dyn FnOnce() + Send>>, panics: bool) {
+fn with_raw_wakers(run: fn(&Stream) -> Option<Run>, panics: bool) {
     in_time(move || {
         for (name, task) in TASKS {
             for of_clone in [true, false] {
