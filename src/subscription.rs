@@ -130,8 +130,9 @@ impl Stream {
                 return Err(Error::SequenceNumberForSubscription);
             }
         };
-        let (first_new_index, lineages) = self.list_lineages(filter)?;
-        let unfinished: BTreeMap<_, _> = lineages
+        let listed = self.list_lineages(filter)?;
+        let unfinished: BTreeMap<_, _> = listed
+            .lineages
             .into_iter()
             .map(|lineage| {
                 let cursor = cursor(&lineage.shard);
@@ -148,7 +149,7 @@ impl Stream {
             slots: BTreeMap::new(),
             unfinished,
             finished: BTreeMap::new(),
-            first_new_index,
+            first_new_index: listed.next_index,
             line: Arc::default(),
             bell: None,
             last_origin: Origin {

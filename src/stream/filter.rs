@@ -4,8 +4,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::shard::Shard;
 use crate::shard_id::ShardId;
-use crate::stream::{Lineage, Stream, StreamStatus};
-use crate::sync::Arc;
+use crate::stream::{ShardsNow, Stream, StreamStatus};
 
 /// Which shards to list. Closed shards whose records have all expired are never listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,16 +34,13 @@ impl Stream {
     /// [`Error::TimestampInFuture`]; [`Error::StreamNotActive`] while the stream is created or
     /// deleted; [`Error::StreamNotFound`].
     pub fn list_shards(&self, filter: ShardFilter) -> Result<Vec<Shard>, Error> {
-        let (_, lineages) = self.list_lineages(filter)?;
-        let shards = lineages.iter().map(|lineage| lineage.shard.clone());
+        let listed = self.list_lineages(filter)?;
+        let shards = listed.lineages.iter().map(|lineage| lineage.shard.clone());
         Ok(shards.collect())
     }
 
-    /// Lists shards with what came of them, and says which index the next new shard will have.
-    pub(crate) fn list_lineages(
-        &self,
-        filter: ShardFilter,
-    ) -> Result<(u32, Vec<Arc<Lineage>>), Error> {
+    /// Lists shards with what came of them.
+    pub(crate) fn list_lineages(&self, filter: ShardFilter) -> Result<ShardsNow, Error> {
         let now = self.settings().clock.now();
         match self.status_at(now) {
             Some(StreamStatus::Active | StreamStatus::Updating) => {}
@@ -60,21 +56,23 @@ impl Stream {
                 return Err(Error::TimestampInFuture { timestamp, now });
             }
         }
-        let horizon_ms = self.settings().cutoff(now);
         let created_ms = self.created().as_millis();
-        let (next_index, mut lineages) = self.lineages_and_next_index(now);
+        let mut listed = self.look_at_shards(now);
+        let horizon_ms = listed.horizon_ms;
         let is_listed = |shard: &Shard| match filter {
             ShardFilter::AfterShardId(shard_id) => shard.id() > shard_id,
             ShardFilter::AtTrimHorizon => was_open(shard, horizon_ms, created_ms),
             ShardFilter::FromTrimHorizon => true,
             ShardFilter::AtLatest => shard.is_open(),
-            ShardFilter::AtTimestamp(time) => was_open(shard, time.as_millis(), created_ms),
+            ShardFilter::AtTimestamp(time) => {
+                was_open(shard, time.as_millis().max(horizon_ms), created_ms)
+            }
             ShardFilter::FromTimestamp(time) => shard
                 .closed_ms()
                 .is_none_or(|closed| closed >= time.as_millis().max(horizon_ms)),
         };
-        lineages.retain(|lineage| is_listed(&lineage.shard));
-        Ok((next_index, lineages))
+        listed.lineages.retain(|lineage| is_listed(&lineage.shard));
+        Ok(listed)
     }
 }
 

@@ -90,6 +90,9 @@ struct Control {
     closed: bool,
     /// The shards that have not expired.
     shards: BTreeMap<ShardId, Arc<Lineage>>,
+    /// What was closed earlier has expired and is forgotten, in milliseconds since the epoch. It
+    /// never goes back, whatever clock and retention do: what is forgotten does not come back.
+    horizon_ms: u64,
     /// Index of the next shard.
     next_index: u32,
     /// When `update_shard_count` changed the count within the last day, in milliseconds.
@@ -132,6 +135,7 @@ impl Stream {
             phase: Phase::begin(StreamStatus::Creating, now, state_delay),
             closed: false,
             shards: shards.collect(),
+            horizon_ms: 0,
             next_index: shard_count,
             count_changes: VecDeque::new(),
         };
@@ -328,13 +332,14 @@ impl Stream {
         }
     }
 
-    /// Index of the next shard, and the shards that have not expired.
-    pub(crate) fn lineages_and_next_index(&self, now: Timestamp) -> (u32, Vec<Arc<Lineage>>) {
+    /// Looks at the shards that have not expired.
+    pub(crate) fn look_at_shards(&self, now: Timestamp) -> ShardsNow {
         let control = &self.control(now).control;
-        (
-            control.next_index,
-            control.shards.values().cloned().collect(),
-        )
+        ShardsNow {
+            lineages: control.shards.values().cloned().collect(),
+            next_index: control.next_index,
+            horizon_ms: control.horizon_ms,
+        }
     }
 
     /// Takes the control lock; forgets expired shards, and begins to take records in time.
@@ -414,13 +419,25 @@ impl Control {
     /// Forgets the shards that were closed before `cutoff`, milliseconds since the epoch. All their
     /// records have expired by then, and do not come back if retention is made longer.
     fn forget_expired(&mut self, cutoff: u64, aftermath: &mut Aftermath) {
-        let has_expired = |shard: &Shard| shard.closed_ms().is_some_and(|closed| closed < cutoff);
+        self.horizon_ms = self.horizon_ms.max(cutoff);
+        let horizon_ms = self.horizon_ms;
+        let has_expired =
+            |shard: &Shard| shard.closed_ms().is_some_and(|closed| closed < horizon_ms);
         for shard in self.shards().filter(|shard| has_expired(shard)) {
             shard.trim_all(aftermath);
         }
-        self.shards
-            .retain(|_, lineage| !has_expired(&lineage.shard));
+        self.shards.retain(|_, lineage| !has_expired(&lineage.shard));
     }
+}
+
+/// The shards of one moment.
+pub(crate) struct ShardsNow {
+    /// Those that have not expired, by their ids.
+    pub(crate) lineages: Vec<Arc<Lineage>>,
+    /// The index that the next new shard will have.
+    pub(crate) next_index: u32,
+    /// What was closed earlier has expired, in milliseconds since the epoch.
+    pub(crate) horizon_ms: u64,
 }
 
 /// The control lock, and what is to be done once it is released.
