@@ -105,12 +105,12 @@ impl ShardIterator {
     /// [`Error::StreamNotFound`] once the stream was deleted. The position stays.
     #[inline]
     pub fn get_records(&mut self, limit: usize) -> Result<RecordBatch, Error> {
-        let batch = self.shard.read(&mut self.cursor, limit)?;
-        self.ended = batch.shard_ended();
-        if self.bell.is_some() {
-            self.set_bell();
+        if self.bell.is_none() {
+            return self.pull(limit);
         }
-        Ok(batch)
+        // The bell is set again whatever comes of the pull, also a panic.
+        let this = BellSet(self);
+        this.0.pull(limit)
     }
 
     /// As [`get_records`](Self::get_records), but waits for records, at most `timeout` of the
@@ -241,6 +241,13 @@ impl ShardIterator {
         }
     }
 
+    #[inline]
+    fn pull(&mut self, limit: usize) -> Result<RecordBatch, Error> {
+        let batch = self.shard.read(&mut self.cursor, limit)?;
+        self.ended = batch.shard_ended();
+        Ok(batch)
+    }
+
     /// Rings the bell if there is news, or has it rung when there is.
     fn set_bell(&mut self) {
         self.stop_waiting();
@@ -265,6 +272,15 @@ impl ShardIterator {
         if let Some(id) = self.waiter.take() {
             self.shard.stop_waiting(id);
         }
+    }
+}
+
+/// Sets an iterator's bell when it is dropped.
+struct BellSet<'a>(&'a mut ShardIterator);
+
+impl Drop for BellSet<'_> {
+    fn drop(&mut self) {
+        self.0.set_bell();
     }
 }
 
@@ -308,10 +324,7 @@ impl Future for GetRecords<'_> {
 
 impl Drop for GetRecords<'_> {
     fn drop(&mut self) {
-        self.iterator.stop_waiting();
-        if self.iterator.bell.is_some() {
-            self.iterator.set_bell();
-        }
+        self.iterator.set_bell();
     }
 }
 
@@ -327,7 +340,7 @@ pub struct Batches {
 impl Batches {
     /// The iterator, at the position after the last batch.
     pub fn into_iterator(mut self) -> ShardIterator {
-        self.iterator.stop_waiting();
+        self.iterator.set_bell();
         self.iterator
     }
 }

@@ -151,7 +151,8 @@ impl TokenBucket {
     fn fill(&mut self, now_ms: u64) {
         let passed = now_ms.saturating_sub(self.filled_ms);
         let gained = u128::from(passed) * u128::from(self.per_second);
-        self.thousandths = (self.thousandths + gained).min(self.capacity_thousandths);
+        let thousandths = self.thousandths.saturating_add(gained);
+        self.thousandths = thousandths.min(self.capacity_thousandths);
         self.filled_ms = now_ms;
     }
 

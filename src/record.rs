@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::sequence::SequenceNumber;
+use crate::sequence::{CREATED_SECS_MAX, SequenceNumber};
 use crate::shard_id::ShardId;
 
 /// What makes a place in a shard a sequence number: which shard it is, and when it was created.
@@ -16,6 +16,15 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
+    /// The origin of a shard's records. A time that sequence numbers cannot have is the last that
+    /// they can.
+    pub(crate) fn new(created_secs: u64, shard_id: ShardId) -> Self {
+        Self {
+            created_secs: created_secs.min(CREATED_SECS_MAX),
+            shard_id,
+        }
+    }
+
     /// The sequence number of the record at a place.
     #[inline]
     pub(crate) fn sequence_number(self, place: u64, arrival_ms: u64) -> SequenceNumber {

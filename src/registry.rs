@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::stream::{Stream, StreamBuilder};
 use crate::sync::{Arc, Mutex, MutexGuard};
@@ -35,6 +35,9 @@ struct Shared {
     clock: Arc<dyn Clock>,
     state_delay: Duration,
     streams: Mutex<BTreeMap<String, Stream>>,
+    /// When the last shard of each stream that is gone was created, in seconds, so that one of the
+    /// same name and second has other sequence numbers. Locked after `streams`.
+    last_created_secs: Mutex<BTreeMap<String, u64>>,
 }
 
 /// Makes a [`Registry`].
@@ -67,9 +70,13 @@ impl Registry {
     /// [`Error::StreamExists`]; as [`StreamBuilder::build`].
     pub fn create(&self, builder: StreamBuilder) -> Result<Stream, Error> {
         let name = builder.name().to_owned();
-        let builder = builder.default_clock(&self.shared.clock);
-        let stream = builder.state_delay(self.shared.state_delay).build()?;
-        match self.streams_at(self.shared.clock.now()).entry(name) {
+        let created_after = self.shared.last_created_secs.lock().get(&name).copied();
+        let stream = builder
+            .default_clock(&self.shared.clock)
+            .state_delay(self.shared.state_delay)
+            .created_after_secs(created_after)
+            .build()?;
+        match self.streams().entry(name) {
             Entry::Occupied(taken) => Err(Error::StreamExists {
                 stream: taken.key().clone(),
             }),
@@ -83,7 +90,7 @@ impl Registry {
     ///
     /// [`Error::StreamNotFound`].
     pub fn get(&self, name: &str) -> Result<Stream, Error> {
-        let streams = self.streams_at(self.shared.clock.now());
+        let streams = self.streams();
         streams
             .get(name)
             .cloned()
@@ -93,10 +100,7 @@ impl Registry {
     /// The names of all streams in ascending order (of bytes), also of those that are being
     /// created or deleted.
     pub fn list(&self) -> Vec<String> {
-        self.streams_at(self.shared.clock.now())
-            .keys()
-            .cloned()
-            .collect()
+        self.streams().keys().cloned().collect()
     }
 
     /// Deletes a stream: calls to it fail from now on, its waiting readers wake with an error, its
@@ -107,36 +111,45 @@ impl Registry {
     ///
     /// [`Error::StreamNotFound`].
     pub fn delete(&self, name: &str) -> Result<(), Error> {
-        let now = self.shared.clock.now();
-        let stream = {
-            let mut streams = self.streams_at(now);
-            let Some(stream) = streams.get(name).cloned() else {
-                return Err(Self::not_found(name));
-            };
-            if self.shared.state_delay.is_zero() {
-                streams.remove(name);
-            }
-            stream
-        };
-        stream.delete();
+        let stream = self.get(name)?;
+        // What is left to be done may panic, so it comes last.
+        let aftermath = stream.delete();
+        if self.shared.state_delay.is_zero() {
+            self.forget(&[stream]);
+        }
+        drop(aftermath);
         Ok(())
     }
 
     /// The streams that are not gone yet.
-    fn streams_at(&self, now: Timestamp) -> MutexGuard<'_, BTreeMap<String, Stream>> {
+    fn streams(&self) -> MutexGuard<'_, BTreeMap<String, Stream>> {
         if !self.shared.state_delay.is_zero() {
-            self.forget_gone(now);
+            let mut streams: Vec<_> = self.shared.streams.lock().values().cloned().collect();
+            // Without the lock: a stream that is asked for its state may drop data that has expired.
+            streams.retain(Stream::is_gone);
+            self.forget(&streams);
         }
         self.shared.streams.lock()
     }
 
-    /// Forgets the streams that were deleted long enough ago.
-    fn forget_gone(&self, now: Timestamp) {
-        let mut gone: Vec<_> = self.shared.streams.lock().values().cloned().collect();
-        // Without the lock: a stream that is asked for its state may drop data that has expired.
-        gone.retain(|stream| stream.status_at(now).is_none());
+    /// Forgets streams that are gone, but for when their last shards were created. The caller keeps
+    /// them, so that nothing is dropped under the lock.
+    fn forget(&self, gone: &[Stream]) {
+        if gone.is_empty() {
+            return;
+        }
+        let now_secs = self.shared.clock.now().as_secs();
         let mut streams = self.shared.streams.lock();
-        streams.retain(|_, stream| !gone.iter().any(|gone| gone.is_same(stream)));
+        let mut last_created = self.shared.last_created_secs.lock();
+        // A stream that is made later than that has other numbers anyway.
+        last_created.retain(|_, secs| *secs >= now_secs);
+        for stream in gone {
+            let name = stream.name();
+            if streams.get(name).is_some_and(|known| known.is_same(stream)) {
+                streams.remove(name);
+                last_created.insert(name.to_owned(), stream.last_created_secs());
+            }
+        }
     }
 
     fn not_found(name: &str) -> Error {
@@ -184,6 +197,7 @@ impl RegistryBuilder {
                 clock,
                 state_delay,
                 streams,
+                last_created_secs: Mutex::default(),
             }),
         }
     }

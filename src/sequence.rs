@@ -24,8 +24,8 @@ pub struct SequenceNumber {
 }
 
 const SECS_MASK: u64 = (1 << 36) - 1;
-/// Create times from here on are no times of sequence numbers, as far as anyone has seen.
-const CREATED_SECS_END: u64 = 16_025_175_000;
+/// Later create times are no times of sequence numbers, as far as anyone has seen.
+pub(crate) const CREATED_SECS_MAX: u64 = 16_025_174_999;
 const PLACE_END: u64 = 1 << 63;
 const ENDING_PLACE: u64 = PLACE_END - 1;
 /// Version 2 is the number's top nibble and its last.
@@ -36,7 +36,7 @@ impl SequenceNumber {
     /// last representable ones.
     #[inline]
     pub(crate) fn new(created_secs: u64, shard_index: u32, place: u64, time_secs: u64) -> Self {
-        let created = created_secs.min(CREATED_SECS_END - 1);
+        let created = created_secs.min(CREATED_SECS_MAX);
         let time = time_secs.min(SECS_MASK);
         let index = u64::from(shard_index);
         // n = 2<<184 | created<<148 | (index & 15)<<144 | place<<80 | time<<36 | index<<4 | 2
@@ -172,7 +172,7 @@ impl SequenceNumber {
             // Between 2^185 and 1.5 * 2^185 with the fields of version 2, or 1.
             2 => {
                 matches!(low & 15, 1 | 2)
-                    && self.created_secs() < CREATED_SECS_END
+                    && self.created_secs() <= CREATED_SECS_MAX
                     && self.place() < PLACE_END
             }
             _ => false,
@@ -291,7 +291,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_number_keeps_its_fields_and_its_decimal_form(
-            created in 0..CREATED_SECS_END, index: u32, place in 0..PLACE_END, time in 0..=SECS_MASK,
+            created in 0..(CREATED_SECS_MAX + 1), index: u32, place in 0..PLACE_END, time in 0..=SECS_MASK,
         ) {
             let number = SequenceNumber::new(created, index, place, time);
             prop_assert_eq!(number.version(), 2);

@@ -100,6 +100,14 @@ struct LineState {
     bell: Option<Bell>,
 }
 
+/// The turn of the shard that was first in line. Dropped before its [end](Self::end), by an error or a
+/// panic, it puts the shard back in the first place.
+struct Turn {
+    line: Arc<Line>,
+    shard_id: ShardId,
+    ended: bool,
+}
+
 /// Puts a shard back in line.
 struct BackInLine {
     line: Arc<Line>,
@@ -171,13 +179,9 @@ impl Subscription {
     /// [`Error::InvalidLimit`]; [`Error::ReadThrottled`] with limits;
     /// [`Error::StreamNotFound`] once the stream was deleted. No record is lost by an error.
     pub fn get_records(&mut self, limit: usize) -> Result<RecordBatch, Error> {
-        if !(1..=GET_RECORDS_LIMIT_MAX).contains(&limit) {
-            return Err(Error::InvalidLimit { limit });
-        }
-        self.stream.settings().check_not_deleted()?;
-        let batch = self.next_batch(limit);
-        self.set_bell();
-        Ok(batch?.unwrap_or_else(|| RecordBatch::empty(self.last_origin)))
+        // The bell is set again whatever comes of the pull, also a panic.
+        let this = BellSet(self);
+        this.0.pull(limit)
     }
 
     /// As [`get_records`](Self::get_records), but waits for records, at most `timeout` of the
@@ -263,21 +267,27 @@ impl Subscription {
         self.slots.is_empty() && self.unfinished.is_empty()
     }
 
+    fn pull(&mut self, limit: usize) -> Result<RecordBatch, Error> {
+        if !(1..=GET_RECORDS_LIMIT_MAX).contains(&limit) {
+            return Err(Error::InvalidLimit { limit });
+        }
+        self.stream.settings().check_not_deleted()?;
+        let batch = self.next_batch(limit)?;
+        Ok(batch.unwrap_or_else(|| RecordBatch::empty(self.last_origin)))
+    }
+
     /// The next batch that tells anything.
     fn next_batch(&mut self, limit: usize) -> Result<Option<RecordBatch>, Error> {
-        while let Some(shard_id) = self.line.next() {
+        while let Some(turn) = Line::next(&self.line) {
+            let shard_id = turn.shard_id;
             let Some(slot) = self.slots.get_mut(&shard_id) else {
+                turn.end();
                 continue;
             };
             slot.waiter = None;
-            let batch = match slot.lineage.shard.read(&mut slot.cursor, limit) {
-                Ok(batch) => batch,
-                Err(error) => {
-                    self.line.join(shard_id);
-                    return Err(error);
-                }
-            };
+            let batch = slot.lineage.shard.read(&mut slot.cursor, limit)?;
             self.last_origin = batch.origin;
+            turn.end();
             if batch.shard_ended() {
                 self.finish(shard_id);
             } else if batch.is_news() {
@@ -432,8 +442,14 @@ impl Line {
         }
     }
 
-    fn next(&self) -> Option<ShardId> {
-        self.state.lock().shards.pop_front()
+    /// Takes the first shard in line.
+    fn next(line: &Arc<Self>) -> Option<Turn> {
+        let shard_id = line.state.lock().shards.pop_front()?;
+        Some(Turn {
+            line: Arc::clone(line),
+            shard_id,
+            ended: false,
+        })
     }
 
     /// Whether a shard is in line.
@@ -458,6 +474,30 @@ impl Line {
     fn stop_waiting(&self) {
         let waker = self.state.lock().waker.take();
         drop(waker);
+    }
+}
+
+impl Turn {
+    /// Ends it: the shard is no longer in line.
+    fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.line.state.lock().shards.push_front(self.shard_id);
+        }
+    }
+}
+
+/// Sets a subscription's bell when it is dropped.
+struct BellSet<'a>(&'a mut Subscription);
+
+impl Drop for BellSet<'_> {
+    fn drop(&mut self) {
+        self.0.set_bell();
     }
 }
 

@@ -21,8 +21,8 @@ use std::task::{Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
 use brooklet::{
-    Batches, Clock, Error, HashKey, ManualClock, OnFull, Parker, PartitionKey, Producer, PutEntry,
-    Registry, Shard, ShardFilter, ShardIterator, StartingPosition, Stream, StreamStatus,
+    Batches, Clock, Data, Error, HashKey, ManualClock, OnFull, Parker, PartitionKey, Producer,
+    PutEntry, Registry, Shard, ShardFilter, ShardIterator, StartingPosition, Stream, StreamStatus,
     Subscription, Timestamp,
 };
 use bytes::Bytes;
@@ -721,7 +721,7 @@ fn entries_may_use_the_stream_while_they_are_asked_for() {
 fn conversions_that_panic_put_nothing() {
     struct Panics;
 
-    impl From<Panics> for Bytes {
+    impl From<Panics> for Data<'_> {
         fn from(_: Panics) -> Self {
             panic!("user code")
         }

@@ -199,6 +199,20 @@ pub(crate) fn charge(key_bytes: usize, data_bytes: usize) -> u64 {
     Header::new(0, key_bytes, data_bytes).charge()
 }
 
+/// The most data that a record with a key of so many bytes can have to take no more than `charge`.
+pub(crate) fn data_bytes_max(key_bytes: usize, charge_max: u64) -> u64 {
+    let least_outside = INLINE_BYTES_MAX + 1;
+    let beside = charge(key_bytes, least_outside) - least_outside as u64;
+    let outside = charge_max.saturating_sub(beside);
+    if outside >= least_outside as u64 {
+        return outside;
+    }
+    let unit = UNIT_BYTES as u64;
+    let body = charge_max.saturating_sub(unit) / unit * unit;
+    body.saturating_sub(key_bytes as u64)
+        .min(INLINE_BYTES_MAX as u64)
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -626,5 +640,35 @@ impl AsRef<[u8]> for Memory {
         // and `self` holds it; see `Frame::body`. Handles, which change inside when they are
         // cloned, lie elsewhere.
         unsafe { slice::from_raw_parts(units.as_ptr().cast(), size_of_val(units)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_data_takes_no_more_than_the_charge_and_one_byte_more_does() {
+        for key_bytes in [1, 7, 8, 9, 12, 256, 1024] {
+            for charge_max in (1100..1800).chain([4096, 1 << 20]) {
+                let data_bytes = data_bytes_max(key_bytes, charge_max);
+                let data_bytes = usize::try_from(data_bytes).unwrap();
+                assert!(data_bytes == 0 || charge(key_bytes, data_bytes) <= charge_max);
+                assert!(charge(key_bytes, data_bytes + 1) > charge_max);
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_takes_at_most_the_overhead_beyond_its_key_and_data() {
+        for key_bytes in 1..=1024 {
+            for data_bytes in [0, 1, 7, 8, 511, 512, 513, 520, 1 << 20] {
+                let beyond = charge(key_bytes, data_bytes) - (key_bytes + data_bytes) as u64;
+                assert!(
+                    beyond <= OVERHEAD_BYTES_MAX,
+                    "{key_bytes} and {data_bytes}: {beyond}"
+                );
+            }
+        }
     }
 }

@@ -38,7 +38,9 @@ mod chunk;
 mod tests;
 mod writer;
 
-pub(crate) use chunk::{Chunk, Extent, Frame, Frames, Memory, OVERHEAD_BYTES_MAX, charge};
+pub(crate) use chunk::{
+    Chunk, Extent, Frame, Frames, Memory, OVERHEAD_BYTES_MAX, charge, data_bytes_max,
+};
 pub(crate) use writer::{Capacity, Writer, clean};
 
 /// Place of the first record of a log.

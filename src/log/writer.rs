@@ -136,12 +136,19 @@ impl Writer {
         });
     }
 
-    /// Trims everything; used when nobody may read the log any more.
+    /// Trims everything and lets go of all memory: nobody may read the log any more, nor append.
     pub(crate) fn trim_all(&mut self, log: &Log) {
         self.trim_while(log, |chunk, _, _| match chunk.sealed() {
             Some(_) => Trim::RestOfChunk,
             None => Trim::Record,
         });
+        if let Some(open) = self.open.take() {
+            open.seal();
+            self.sealed_bytes += open.end().bytes;
+        }
+        self.oldest.chunk = None;
+        self.release_chunks(log);
+        self.spare = None;
     }
 
     /// Whether one more record would take the log over its capacity.

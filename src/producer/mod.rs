@@ -7,7 +7,7 @@ use crate::clock::{Clock, Parker, Timestamp};
 use crate::data::Data;
 use crate::error::Error;
 use crate::hash_key::HashKey;
-use crate::log::charge;
+use crate::log::{charge, data_bytes_max};
 use crate::partition_key::{AsPartitionKey, check_partition_key};
 use crate::put_entry::PutEntry;
 use crate::record::Origin;
@@ -144,8 +144,11 @@ impl Producer {
         if let Some(routing) = self.routes.seen(&self.stream) {
             if let Some(index) = routing.index_of(|| hash_key(put.key, put.hash_key)) {
                 let shard = routing.shard(index);
-                if let Ok(appended) = shard.append(now, put.key, payload) {
-                    return Ok(PutRecordOutput::new(shard.origin(), appended));
+                match shard.append(now, put.key, payload) {
+                    Ok(appended) => return Ok(PutRecordOutput::new(shard.origin(), appended)),
+                    Err(Refusal::Closed) => {}
+                    Err(Refusal::Full) if self.waits_for_room() => {}
+                    Err(refusal) => return Err(shard.refused(refusal)),
                 }
             }
         }
@@ -271,7 +274,7 @@ impl Producer {
         if data_bytes <= settings.record_bytes_max && fits {
             return Ok(());
         }
-        let room = settings.capacity.bytes.saturating_sub(charge(key.len(), 0));
+        let room = data_bytes_max(key.len(), settings.capacity.bytes);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let limit_bytes = settings.record_bytes_max.min(room);
         Err(Error::RecordTooLarge {

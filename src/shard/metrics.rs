@@ -1,6 +1,6 @@
 //! Figures of a shard.
 
-use crate::shard::Shard;
+use crate::shard::{Aftermath, Shard};
 use crate::shard_id::ShardId;
 use crate::sync::Ordering;
 
@@ -44,7 +44,7 @@ impl Shard {
     pub fn metrics(&self) -> ShardMetrics {
         let now = self.core.settings.clock.now();
         let cutoff = self.core.settings.cutoff(now);
-        self.change(|core, state| {
+        self.look(&mut Aftermath::default(), |core, state| {
             let writer = &mut state.writer;
             writer.trim_expired(&core.log, cutoff);
             let oldest = writer.oldest_arrival(&core.log);

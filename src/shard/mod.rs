@@ -23,7 +23,6 @@
 //! A stream's control lock; then the states of the parents, the lower one first; then a log's
 //! directory, a list of waiters or a read limiter, of which no two are held at once.
 
-use std::mem;
 use std::task::Waker;
 
 use crate::clock::Timestamp;
@@ -176,10 +175,7 @@ impl Shard {
             puts_throttled: 0,
         };
         let core = Core {
-            origin: Origin {
-                created_secs: new.created_secs,
-                shard_id: new.shard_id,
-            },
+            origin: Origin::new(new.created_secs, new.shard_id),
             range: new.range,
             parents: new.parents,
             created_ms: new.created_ms,
@@ -328,14 +324,14 @@ impl Shard {
 
     /// Trims what arrived before `cutoff`, milliseconds since the epoch.
     pub(crate) fn trim_expired(&self, cutoff: u64, aftermath: &mut Aftermath) {
-        self.change_before(aftermath, |core, state| {
+        self.look(aftermath, |core, state| {
             state.writer.trim_expired(&core.log, cutoff);
         });
     }
 
     /// Trims everything: nobody may read it any more.
     pub(crate) fn trim_all(&self, aftermath: &mut Aftermath) {
-        self.change_before(aftermath, |core, state| state.writer.trim_all(&core.log));
+        self.look(aftermath, |core, state| state.writer.trim_all(&core.log));
     }
 
     /// The shard as its parents know it.
@@ -372,29 +368,33 @@ impl Shard {
         }
     }
 
-    /// Runs a change under the lock and publishes it; after it, does what the change leaves to be
-    /// done.
+    /// Runs appends under the lock and publishes them; after it, wakes readers and drops what was
+    /// trimmed.
     #[inline]
     fn change<R>(&self, change: impl FnOnce(&Core, &mut State) -> R) -> R {
         let core = &*self.core;
         let mut state = core.state.lock();
+        let before = state.writer.next();
         let result = change(core, &mut state);
         state.writer.publish(&core.log);
-        if state.waiting || state.writer.has_retired() {
-            let leftover = state.take_leftover();
+        let wake = state.waiting && state.writer.next() != before;
+        if wake || state.writer.has_retired() {
+            let leftover = state.take_leftover(wake);
             drop(state);
             leftover.settle(self);
         }
         result
     }
 
-    /// Runs a change under the lock and publishes it, and leaves the rest for later.
-    fn change_before(&self, aftermath: &mut Aftermath, change: impl FnOnce(&Core, &mut State)) {
+    /// Runs what appends nothing under the lock, and leaves for later what it leaves to be done.
+    fn look<R>(&self, aftermath: &mut Aftermath, look: impl FnOnce(&Core, &mut State) -> R) -> R {
         let core = &*self.core;
         let mut state = core.state.lock();
-        change(core, &mut state);
-        state.writer.publish(&core.log);
-        aftermath.add(self, state.take_leftover());
+        let result = look(core, &mut state);
+        if state.writer.has_retired() {
+            aftermath.add(self, state.take_leftover(false));
+        }
+        result
     }
 }
 
@@ -422,7 +422,10 @@ impl Shard {
     /// first batch is read.
     pub(crate) fn cursor(&self, position: StartingPosition) -> Result<Cursor, Error> {
         self.core.settings.check_not_deleted()?;
-        self.limit_read(|limiter, now_ms| limiter.try_get_shard_iterator(now_ms))?;
+        if self.core.reads.limiter.is_some() {
+            let now = self.core.settings.clock.now();
+            self.limit_read(now, ReadLimiter::try_get_shard_iterator)?;
+        }
         Ok(match position {
             StartingPosition::TrimHorizon => Cursor::at(0),
             StartingPosition::Latest => self.tip_cursor(),
@@ -458,71 +461,79 @@ impl Shard {
     }
 
     /// Pulls what is there, up to `limit` records and 10 MiB, and moves the cursor. Never waits.
+    #[inline]
     pub(crate) fn read(&self, cursor: &mut Cursor, limit: usize) -> Result<RecordBatch, Error> {
         if !(1..=GET_RECORDS_LIMIT_MAX).contains(&limit) {
             return Err(Error::InvalidLimit { limit });
         }
         let core = &*self.core;
         core.settings.check_not_deleted()?;
-        self.limit_read(|limiter, now_ms| limiter.try_get_records(now_ms))?;
+        // Before `next` is looked at: nothing is accepted after the closing.
+        let closing = core.closing.get();
+        // A reader that polls is here most of the time: it is spared the clock.
+        if cursor.place >= core.log.next() && closing.is_none() && core.reads.limiter.is_none() {
+            return Ok(RecordBatch::empty(core.origin));
+        }
+        self.read_at(core.settings.clock.now(), cursor, limit, closing)
+    }
+
+    fn read_at(
+        &self,
+        now: Timestamp,
+        cursor: &mut Cursor,
+        limit: usize,
+        closing: Option<&Arc<Closing>>,
+    ) -> Result<RecordBatch, Error> {
+        let core = &*self.core;
+        self.limit_read(now, ReadLimiter::try_get_records)?;
         let limit = ReadLimit {
             records: limit as u64,
             bytes: GET_RECORDS_BYTES_MAX as u64,
         };
+        let cutoff = core.settings.cutoff(now);
         let mut batch = RecordBatch::empty(core.origin);
-        // Before `next` is looked at: nothing is accepted after the closing.
-        let closing = core.closing.get();
+        // Only a batch that is returned moves the cursor, whatever panics on the way.
+        let mut at = *cursor;
         // A reader that asks for the trim horizon misses nothing, wherever that is by now.
-        let asks_for_horizon = cursor.place == 0;
+        let asks_for_horizon = at.place == 0;
         loop {
             let horizon = core.log.trim_horizon();
-            if cursor.place < horizon {
+            if at.place < horizon {
                 if !asks_for_horizon {
-                    batch.missed_count += horizon - cursor.place;
+                    batch.missed_count += horizon - at.place;
                 }
-                *cursor = Cursor::at(horizon);
+                at = Cursor::at(horizon);
             }
-            if cursor.place >= core.log.next() {
+            if at.place >= core.log.next() {
                 break;
             }
-            let before = *cursor;
-            let spans = core.log.read(cursor, limit);
-            // None: trimmed since the horizon was looked at.
-            let Some(first_arrival) = spans.first_arrival() else {
-                continue;
-            };
-            let now = core.settings.clock.now();
-            let cutoff = core.settings.cutoff(now);
-            if first_arrival < cutoff {
-                // Expired, and not trimmed yet.
-                *cursor = before;
-                drop(spans);
-                self.trim_expired(cutoff, &mut Aftermath::default());
-                continue;
-            }
-            if cursor.place < core.log.next() {
-                batch.behind_since_ms = Some(now.as_millis());
-            }
-            core.reads
-                .records
-                .fetch_add(spans.len() as u64, Ordering::Relaxed);
-            core.reads
-                .bytes
-                .fetch_add(spans.user_bytes(), Ordering::Relaxed);
-            batch.spans = spans;
-            break;
-        }
-        if let Some(closing) = closing {
-            if cursor.place >= core.log.next() {
-                batch.closing = Some(Arc::clone(closing));
+            let before = at;
+            let spans = core.log.read(&mut at, limit);
+            match spans.first_arrival() {
+                // Trimmed since the horizon was looked at.
+                None => {}
+                Some(arrival) if arrival < cutoff => {
+                    // Expired, and not trimmed yet.
+                    at = before;
+                    drop(spans);
+                    self.trim_expired(cutoff, &mut Aftermath::default());
+                }
+                Some(_) => {
+                    batch.spans = spans;
+                    break;
+                }
             }
         }
-        if let Some(limiter) = &core.reads.limiter {
-            let now_ms = core.settings.clock.now().as_millis();
-            limiter
-                .lock()
-                .charge_bytes(now_ms, batch.spans.user_bytes());
+        let left_behind = at.place < core.log.next();
+        if left_behind {
+            batch.behind_since_ms = Some(now.as_millis());
+        } else {
+            batch.closing = closing.map(Arc::clone);
         }
+        if !batch.is_empty() {
+            core.reads.count(now, &batch);
+        }
+        *cursor = at;
         Ok(batch)
     }
 
@@ -645,20 +656,38 @@ impl Shard {
         Ok(if passed { place + 1 } else { place })
     }
 
-    fn limit_read(&self, take: impl FnOnce(&mut ReadLimiter, u64) -> bool) -> Result<(), Error> {
-        let Some(limiter) = &self.core.reads.limiter else {
+    fn limit_read(
+        &self,
+        now: Timestamp,
+        take: impl FnOnce(&mut ReadLimiter, u64) -> bool,
+    ) -> Result<(), Error> {
+        let reads = &self.core.reads;
+        let Some(limiter) = &reads.limiter else {
             return Ok(());
         };
-        let now_ms = self.core.settings.clock.now().as_millis();
-        if take(&mut limiter.lock(), now_ms) {
+        if take(&mut limiter.lock(), now.as_millis()) {
             return Ok(());
         }
-        self.core.reads.throttled.fetch_add(1, Ordering::Relaxed);
+        reads.throttled.fetch_add(1, Ordering::Relaxed);
         let stream = self.core.settings.stream.to_string();
         Err(Error::ReadThrottled {
             stream,
             shard_id: self.id(),
         })
+    }
+}
+
+impl Reads {
+    /// Counts a batch that is handed to a reader.
+    #[inline]
+    fn count(&self, now: Timestamp, batch: &RecordBatch) {
+        let bytes = batch.spans.user_bytes();
+        self.records
+            .fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(limiter) = &self.limiter {
+            limiter.lock().charge_bytes(now.as_millis(), bytes);
+        }
     }
 }
 
@@ -722,9 +751,10 @@ impl State {
 
     /// What is to be done once the lock is released.
     #[cold]
-    fn take_leftover(&mut self) -> Leftover {
+    fn take_leftover(&mut self, wake_readers: bool) -> Leftover {
+        self.waiting &= !wake_readers;
         Leftover {
-            wake_readers: mem::take(&mut self.waiting),
+            wake_readers,
             wake_putters: false,
             retired: self.writer.take_retired(),
         }

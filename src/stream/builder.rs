@@ -49,6 +49,7 @@ pub struct StreamBuilder {
     record_bytes_max: usize,
     clock: Option<Arc<dyn Clock>>,
     state_delay: Duration,
+    created_after_secs: Option<u64>,
 }
 
 impl StreamBuilder {
@@ -66,6 +67,7 @@ impl StreamBuilder {
             record_bytes_max: RECORD_BYTES_DEFAULT,
             clock: None,
             state_delay: Duration::ZERO,
+            created_after_secs: None,
         }
     }
 
@@ -95,8 +97,8 @@ impl StreamBuilder {
     ///
     /// A record takes 8 bytes, its partition key and its data, rounded up to 8 bytes; if its data is
     /// over 512 bytes, which are not copied, 32 bytes for the handle besides. A shard has at
-    /// most 192 KiB of other memory and, of large records, a sixteenth of the capacity (4 MiB at
-    /// most) that is trimmed and not dropped yet. What batches hold comes on top, see
+    /// most 192 KiB of other memory and, of large records, a 128th of the capacity (32 KiB at least,
+    /// 4 MiB at most) that is trimmed and not dropped yet. What batches hold comes on top, see
     /// [`RecordBatch`](crate::RecordBatch).
     pub const fn capacity_bytes(mut self, bytes: u64) -> Self {
         self.capacity.bytes = bytes;
@@ -164,7 +166,12 @@ impl StreamBuilder {
             (self.limits, self.record_bytes_max),
             self.retention,
         );
-        Ok(Stream::create(settings, self.shard_count, self.state_delay))
+        Ok(Stream::create(
+            settings,
+            self.shard_count,
+            self.state_delay,
+            self.created_after_secs,
+        ))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -174,6 +181,13 @@ impl StreamBuilder {
     /// The clock, unless one was set.
     pub(crate) fn default_clock(mut self, clock: &Arc<dyn Clock>) -> Self {
         self.clock.get_or_insert_with(|| Arc::clone(clock));
+        self
+    }
+
+    /// When the last shard of an earlier stream of this name was created: sequence numbers of that
+    /// one are not to be taken for this one's.
+    pub(crate) const fn created_after_secs(mut self, secs: Option<u64>) -> Self {
+        self.created_after_secs = secs;
         self
     }
 

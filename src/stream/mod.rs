@@ -97,6 +97,8 @@ struct Control {
     next_index: u32,
     /// When `update_shard_count` changed the count within the last day, in milliseconds.
     count_changes: VecDeque<u64>,
+    /// The latest second in which, as sequence numbers say, a shard was created.
+    last_created_secs: u64,
 }
 
 impl Stream {
@@ -114,10 +116,18 @@ impl Stream {
         Self::builder(name).shard_count(shard_count).build()
     }
 
-    pub(crate) fn create(settings: Settings, shard_count: u32, state_delay: Duration) -> Self {
+    /// Makes a stream. Its sequence numbers say that it was created after `created_after_secs`.
+    pub(crate) fn create(
+        settings: Settings,
+        shard_count: u32,
+        state_delay: Duration,
+        created_after_secs: Option<u64>,
+    ) -> Self {
         let settings = Arc::new(settings);
         let now = settings.clock.now();
         let count = NonZeroU32::new(shard_count).expect("the builder has checked it");
+        let created_secs = created_after_secs.map_or(0, |after| after.saturating_add(1));
+        let created_secs = created_secs.max(now.as_secs());
         let shards = (0..)
             .zip(HashKeyRange::uniform(count))
             .map(|(index, range)| {
@@ -126,7 +136,7 @@ impl Stream {
                     range,
                     parents: Parents::default(),
                     created_ms: now.as_millis(),
-                    created_secs: now.as_secs(),
+                    created_secs,
                 };
                 let shard = Shard::new(Arc::clone(&settings), &new);
                 (new.shard_id, Lineage::new(shard))
@@ -138,6 +148,7 @@ impl Stream {
             horizon_ms: 0,
             next_index: shard_count,
             count_changes: VecDeque::new(),
+            last_created_secs: created_secs,
         };
         let inner = Inner {
             settings,
@@ -193,21 +204,24 @@ impl Stream {
         }
     }
 
-    /// Takes the stream away: calls fail from now on, waiting readers wake, memory is released.
-    pub(crate) fn delete(&self) {
+    /// Takes the stream away: calls fail from now on, waiting readers wake, memory is released; the
+    /// latter two when what is returned is dropped.
+    pub(crate) fn delete(&self) -> Aftermath {
         let now = self.settings().clock.now();
         let mut held = self.control(now);
         let Held { control, aftermath } = &mut held;
-        if self.settings().is_deleted() {
-            return;
+        if !self.settings().is_deleted() {
+            control.phase = Phase::begin(StreamStatus::Deleting, now, self.inner.state_delay);
+            self.settings().delete();
+            self.install(control);
+            for shard in control.shards() {
+                // A put that waits for room must not find it. A closed one stays as it is.
+                let _closed = Shard::close(&[shard], now, aftermath, |_| (Vec::new(), ()));
+                shard.trim_all(aftermath);
+                aftermath.wake(shard);
+            }
         }
-        control.phase = Phase::begin(StreamStatus::Deleting, now, self.inner.state_delay);
-        self.settings().delete();
-        self.install(control);
-        for shard in control.shards() {
-            shard.trim_all(aftermath);
-            aftermath.wake(shard);
-        }
+        held.release()
     }
 
     /// Its name.
@@ -235,6 +249,16 @@ impl Stream {
     /// Whether two handles are of one stream.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// The latest second in which, as sequence numbers say, a shard of it was created.
+    pub(crate) fn last_created_secs(&self) -> u64 {
+        self.inner.control.lock().last_created_secs
+    }
+
+    /// Whether it was deleted, long enough ago.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.status_at(self.settings().clock.now()).is_none()
     }
 
     /// Its state at a time; `None` once it is gone.
@@ -426,7 +450,17 @@ impl Control {
         for shard in self.shards().filter(|shard| has_expired(shard)) {
             shard.trim_all(aftermath);
         }
-        self.shards.retain(|_, lineage| !has_expired(&lineage.shard));
+        self.shards
+            .retain(|_, lineage| !has_expired(&lineage.shard));
+    }
+}
+
+impl Held<'_> {
+    /// Releases the lock, and leaves the rest to the caller.
+    fn release(self) -> Aftermath {
+        let Self { control, aftermath } = self;
+        drop(control);
+        aftermath
     }
 }
 

@@ -287,6 +287,7 @@ impl Control {
         self.next_index += 1;
         // The contract, 1.6: a child's numbers begin a second after its parents' end.
         let (created_ms, created_secs) = (at.ms, at.secs + 1);
+        self.last_created_secs = self.last_created_secs.max(created_secs);
         let new = NewShard {
             shard_id,
             range,
