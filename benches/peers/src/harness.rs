@@ -196,7 +196,9 @@ impl Results {
         let verdict = if is_met {
             "met".to_owned()
         } else {
-            format!("missed by {:.0} %", (found / asked - 1.0) * 100.0)
+            let by = (found / asked - 1.0) * 100.0;
+            let digits = usize::from(by < 10.0);
+            format!("missed by {by:.digits$} %")
         };
         Verdict {
             is_met,
