@@ -90,7 +90,7 @@ pub enum Goal {
     /// At most so much.
     AtMost(f64),
     /// Either is enough.
-    Either(Box<Goal>, Box<Goal>),
+    Either(Box<Self>, Box<Self>),
 }
 
 /// What a workload has shown.
@@ -124,6 +124,32 @@ pub struct Verdict {
     pub is_met: bool,
     /// What came out, and what was asked for.
     pub found: String,
+}
+
+impl Workload {
+    /// Keeps the first contender and those of which the label has this part, to look at few.
+    pub fn keep(&mut self, part: &str) {
+        let mut index = 0;
+        self.contenders.retain(|contender| {
+            index += 1;
+            index == 1 || contender.label.contains(part)
+        });
+        let contenders = &self.contenders;
+        let is_kept = |label: &str| contenders.iter().any(|kept| kept.label == label);
+        self.bars
+            .retain(|bar| is_kept(bar.subject) && bar.goal.all(&is_kept));
+    }
+}
+
+impl Goal {
+    /// Whether all contenders that it compares with are kept.
+    fn all(&self, is_kept: &impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Times(reference, _) | Self::Above(reference, _) => is_kept(reference),
+            Self::AtMost(_) => true,
+            Self::Either(one, other) => one.all(is_kept) && other.all(is_kept),
+        }
+    }
 }
 
 /// Runs all rounds of a workload.
@@ -223,7 +249,10 @@ impl Spread {
         values.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| {
             let place = share * (values.len() - 1) as f64;
-            let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
+            let (below, above) = (
+                values[place.floor() as usize],
+                values[place.ceil() as usize],
+            );
             below + (above - below) * place.fract()
         };
         Self {

@@ -40,6 +40,7 @@ options:
   --quick        5 rounds of a fifth of the length: to see that it works, not for figures
   --data KIND    shared (a clone of shared Bytes, the default), static (no reference count),
                  fresh (allocated and copied for each record)
+  --only PART    keeps brooklet and the contenders of which the name has this part
   --pin          pins threads to cores
   --json FILE    writes every figure, a line of JSON for each contender
   --svg FILE     draws the ratios
@@ -50,6 +51,7 @@ options:
 struct Arguments {
     options: Options,
     workloads: Vec<&'static Spec>,
+    only: Option<String>,
     json: Option<PathBuf>,
     svg: Option<PathBuf>,
 }
@@ -63,7 +65,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     print!("{}", report::head(&machine, options));
     let mut all = Vec::new();
     for spec in &arguments.workloads {
-        let results = harness::run(spec.name, (spec.make)(options), options);
+        let mut workload = (spec.make)(options);
+        if let Some(part) = &arguments.only {
+            workload.keep(part);
+        }
+        let results = harness::run(spec.name, workload, options);
         print!("{}", report::table(&results));
         all.push(results);
     }
@@ -90,7 +96,7 @@ fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
         pin: false,
         kind: DataKind::Shared,
     };
-    let (mut workloads, mut json, mut svg) = (Vec::new(), None, None);
+    let (mut workloads, mut only, mut json, mut svg) = (Vec::new(), None, None, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -105,6 +111,7 @@ fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
                     other => return Err(format!("no kind of data is named {other}").into()),
                 };
             }
+            Long("only") => only = Some(parser.value()?.string()?),
             Long("json") => json = Some(parser.value()?.into()),
             Long("svg") => svg = Some(parser.value()?.into()),
             Long("list") => {
@@ -128,6 +135,7 @@ fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
     Ok(Some(Arguments {
         options,
         workloads,
+        only,
         json,
         svg,
     }))

@@ -143,7 +143,8 @@ fn title(area: &Area<'_>) -> Drawn {
         (16, 24),
         (HPos::Left, 17, TEXT),
     )?;
-    let by = "1x is brooklet; to the right of it brooklet is ahead; bars: the quartiles of the rounds";
+    let by =
+        "1x is brooklet; to the right of it brooklet is ahead; bars: the quartiles of the rounds";
     text(area, by, (16, 46), (HPos::Left, 12, FAINT))
 }
 
@@ -172,8 +173,18 @@ fn axis(area: &Area<'_>, scale: &Scale, bottom: i32) -> Drawn {
         text(area, &label, (x, bottom + 14), (HPos::Center, 12, colour))?;
     }
     let (one, y) = (scale.x(1.0), bottom + 36);
-    text(area, "brooklet costs more", (one - 14, y), (HPos::Right, 12, FAINT))?;
-    text(area, "brooklet costs less", (one + 14, y), (HPos::Left, 12, FAINT))
+    text(
+        area,
+        "brooklet costs more",
+        (one - 14, y),
+        (HPos::Right, 12, FAINT),
+    )?;
+    text(
+        area,
+        "brooklet costs less",
+        (one + 14, y),
+        (HPos::Left, 12, FAINT),
+    )
 }
 
 fn line(area: &Area<'_>, scale: &Scale, results: &Results, y: i32) -> Drawn {
@@ -237,10 +248,12 @@ fn with_style(svg: &str) -> String {
             "text[fill=\"{light}\"]{{fill:{dark}}}\n[stroke=\"{light}\"]{{stroke:{dark}}}\n"
         ));
     }
-    let style =
-        format!("<style>\n@media (prefers-color-scheme: dark){{\n{rules}}}\n</style>\n");
+    let style = format!("<style>\n@media (prefers-color-scheme: dark){{\n{rules}}}\n</style>\n");
     // Right after the tag that opens the picture.
-    match svg.find("<svg").and_then(|at| Some(at + svg[at..].find('>')? + 1)) {
+    match svg
+        .find("<svg")
+        .and_then(|at| Some(at + svg[at..].find('>')? + 1))
+    {
         Some(at) => format!("{}\n{style}{}", &svg[..at], svg[at..].trim_start()),
         None => svg.to_owned(),
     }

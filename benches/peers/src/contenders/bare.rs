@@ -68,10 +68,10 @@ impl Sink for BareSink {
     #[inline]
     fn put(&mut self, _: &Records, _: usize) {
         self.shared.line.0.fetch_add(1, Ordering::Release);
-        if self.unparks {
-            if let Some(sleeper) = &*self.shared.sleeper.lock() {
-                sleeper.unpark();
-            }
+        if self.unparks
+            && let Some(sleeper) = &*self.shared.sleeper.lock()
+        {
+            sleeper.unpark();
         }
     }
 }

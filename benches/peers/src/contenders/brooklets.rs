@@ -72,7 +72,9 @@ impl Hashed {
 impl Sink for Hashed {
     #[inline]
     fn put(&mut self, records: &Records, index: usize) {
-        let output = self.producer.put_record(self.key(index), records.data(index));
+        let output = self
+            .producer
+            .put_record(self.key(index), records.data(index));
         black_box(output.expect("the record is valid"));
     }
 
@@ -91,7 +93,9 @@ pub struct Text(pub Producer);
 impl Sink for Text {
     #[inline]
     fn put(&mut self, records: &Records, index: usize) {
-        let output = self.0.put_record(records.key_text(index), records.data(index));
+        let output = self
+            .0
+            .put_record(records.key_text(index), records.data(index));
         black_box(output.expect("the record is valid"));
     }
 

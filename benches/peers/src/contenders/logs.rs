@@ -65,12 +65,12 @@ impl Lock for RwLock<Ring> {
 
     #[inline]
     fn read<R>(&self, look: impl FnOnce(&Ring) -> R) -> R {
-        look(&RwLock::read(self))
+        look(&Self::read(self))
     }
 
     #[inline]
     fn write<R>(&self, change: impl FnOnce(&mut Ring) -> R) -> R {
-        change(&mut RwLock::write(self))
+        change(&mut Self::write(self))
     }
 }
 

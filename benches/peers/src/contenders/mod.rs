@@ -53,7 +53,10 @@ pub struct Carries(pub &'static str);
 
 /// What the letters of [`Carries`] mean.
 pub const LEGEND: &[(char, &str)] = &[
-    ('R', "replay: a reader may begin at any record that is retained"),
+    (
+        'R',
+        "replay: a reader may begin at any record that is retained",
+    ),
     ('M', "many readers, each of which sees every record"),
     ('B', "bounded memory, whatever readers do"),
     ('S', "a sequence number for each record"),

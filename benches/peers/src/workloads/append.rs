@@ -138,8 +138,7 @@ impl Field {
             count: self.count,
             next: 0,
         };
-        self.contenders
-            .push(Contender::new(label, carries, append));
+        self.contenders.push(Contender::new(label, carries, append));
     }
 
     /// brooklet with keys that were hashed beforehand.

@@ -72,9 +72,11 @@ pub fn heap(_: &Options, data_bytes: usize) -> Workload {
     field.add("async-broadcast", broadcasts::CARRIES, |records| {
         filled(broadcasts::async_broadcast(CAPACITY, 1, false), records)
     });
-    field.add("disruptor, single producer", disruptors::CARRIES, |records| {
-        filled(disruptors::single(CAPACITY), records)
-    });
+    field.add(
+        "disruptor, single producer",
+        disruptors::CARRIES,
+        |records| filled(disruptors::single(CAPACITY), records),
+    );
     field.add("crossbeam-channel", channels::CARRIES, |records| {
         filled(channels::crossbeam(CAPACITY), records)
     });

@@ -33,7 +33,11 @@ struct Field {
 
 impl Field {
     fn new(options: &Options, data_bytes: usize, every_byte: bool) -> Self {
-        let count = if data_bytes >= LARGE { 1 << 18 } else { 1 << 20 };
+        let count = if data_bytes >= LARGE {
+            1 << 18
+        } else {
+            1 << 20
+        };
         let count = if options.quick { count / 4 } else { count };
         let records = Arc::new(Records::with_data(count, data_bytes));
         let expected = records.expected(0..count, every_byte);
