@@ -64,6 +64,7 @@ impl Timestamp {
 
 impl From<SystemTime> for Timestamp {
     /// Times before the Unix epoch become the epoch.
+    #[inline]
     fn from(time: SystemTime) -> Self {
         Self(
             time.duration_since(SystemTime::UNIX_EPOCH)
@@ -382,8 +383,13 @@ impl Wake for Parked {
 }
 
 /// Whole milliseconds of a duration, as many as a `u64` holds.
+#[inline]
 pub(crate) fn whole_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    let millis = u64::from(duration.subsec_millis());
+    duration
+        .as_secs()
+        .saturating_mul(1000)
+        .saturating_add(millis)
 }
 
 /// Year, month and day of a day counted from the Unix epoch (proleptic Gregorian calendar).

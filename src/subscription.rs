@@ -101,7 +101,7 @@ struct LineState {
 }
 
 /// The turn of the shard that was first in line. Dropped before its [end](Self::end), by an error or a
-/// panic, it puts the shard back in the first place.
+/// panic, it puts the shard back in line, behind the others.
 struct Turn {
     line: Arc<Line>,
     shard_id: ShardId,
@@ -195,20 +195,22 @@ impl Subscription {
         limit: usize,
         timeout: Duration,
     ) -> Result<RecordBatch, Error> {
-        let mut batch = self.get_records(limit)?;
+        let batch = self.get_records(limit)?;
+        if batch.is_news() || self.is_finished() || timeout.is_zero() {
+            return Ok(batch);
+        }
         let stream = self.stream.clone();
         let clock = &*stream.settings().clock;
         let deadline = clock.monotonic().saturating_add(timeout);
-        while !batch.is_news() && !self.is_finished() && !timeout.is_zero() {
+        loop {
             let line = Arc::clone(&self.line);
             let register = |waker| line.wait(waker).then(|| Undo(|| line.stop_waiting()));
             let news = block_until(clock, deadline, || line.is_waiting_for_reader(), register);
-            batch = self.get_records(limit)?;
-            if !news {
-                break;
+            let batch = self.get_records(limit)?;
+            if batch.is_news() || self.is_finished() || !news {
+                return Ok(batch);
             }
         }
-        Ok(batch)
     }
 
     /// As [`get_records_timeout`](Self::get_records_timeout), but waits until a time of the stream's
@@ -487,7 +489,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if !self.ended {
-            self.line.state.lock().shards.push_front(self.shard_id);
+            self.line.state.lock().shards.push_back(self.shard_id);
         }
     }
 }

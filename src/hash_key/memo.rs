@@ -2,8 +2,9 @@
 //!
 //! Keys repeat: hashing one costs several times the rest of a put, looking it up a tenth of that
 //! (`cargo bench --bench append -- keys`). Each thread that puts text keys into a stream of several
-//! shards has a memo of 224 KiB, of which it touches what it uses. Nothing depends on it: a key
-//! that is not found, because it is long, new, or was displaced, is hashed.
+//! shards has a memo of 7 KiB, which grows up to 224 KiB as long as most keys are not found in it.
+//! Nothing depends on it: a key that is not found, because it is long, new, or was displaced, is
+//! hashed.
 
 use std::cell::RefCell;
 
@@ -12,7 +13,8 @@ use crate::hash_key::HashKey;
 /// Longer keys are not remembered: they are rare.
 const KEY_BYTES_MAX: usize = KEY_WORDS * 8 - 1;
 const KEY_WORDS: usize = 5;
-const SETS: usize = 2048;
+const SETS_MIN: usize = 64;
+const SETS_MAX: usize = 2048;
 
 /// A key (its length, then its bytes), then its hash key. All zero: none.
 type Slot = [u64; KEY_WORDS + 2];
@@ -20,32 +22,57 @@ type Slot = [u64; KEY_WORDS + 2];
 /// Where a key may be found: its last two places are tried, and the older one is displaced.
 type Set = [Slot; 2];
 
+#[derive(Default)]
+struct Memo {
+    sets: Vec<Set>,
+    /// Lookups since the memo grew that found nothing, less those that found the key.
+    misses: usize,
+}
+
 thread_local! {
-    static SLOTS: RefCell<Vec<Set>> = const { RefCell::new(Vec::new()) };
+    static MEMO: RefCell<Memo> = const { RefCell::new(Memo { sets: Vec::new(), misses: 0 }) };
 }
 
 /// The hash key of a partition key, from the memo if it is there.
 pub(super) fn hash_key_of(key: &str) -> HashKey {
-    let Some(words) = words_of(key) else {
-        return HashKey::of(key);
-    };
-    SLOTS.with_borrow_mut(|sets| {
-        if sets.is_empty() {
-            // From the allocator's zeroed pages, of which only those that are used become real.
-            *sets = vec![Set::default(); SETS];
-        }
-        let [newer, older] = &mut sets[set_of(words)];
-        for slot in [&*newer, &*older] {
-            if slot[..KEY_WORDS] == words {
-                return HashKey::from_words([slot[KEY_WORDS], slot[KEY_WORDS + 1]]);
+    match words_of(key) {
+        Some(words) => MEMO.with_borrow_mut(|memo| memo.recall(words, key)),
+        None => HashKey::of(key),
+    }
+}
+
+impl Memo {
+    #[inline]
+    fn recall(&mut self, words: [u64; KEY_WORDS], key: &str) -> HashKey {
+        let spread = spread(words);
+        // Before the first key there is no set.
+        if let Some(set) = self.sets.get(place(spread, self.sets.len())) {
+            for slot in set {
+                if slot[..KEY_WORDS] == words {
+                    self.misses = self.misses.saturating_sub(1);
+                    return HashKey::from_words([slot[KEY_WORDS], slot[KEY_WORDS + 1]]);
+                }
             }
         }
-        let hash_key = HashKey::of(key);
+        self.remember(words, spread, HashKey::of(key))
+    }
+
+    fn remember(&mut self, words: [u64; KEY_WORDS], spread: u64, hash_key: HashKey) -> HashKey {
+        self.misses += 1;
+        if self.sets.is_empty() || (self.misses > 4 * self.sets.len() && self.sets.len() < SETS_MAX)
+        {
+            let count = (self.sets.len() * 4).clamp(SETS_MIN, SETS_MAX);
+            // Of the allocator's zeroed pages only those that are used become real.
+            self.sets = vec![Set::default(); count];
+            self.misses = 0;
+        }
+        let index = place(spread, self.sets.len());
+        let [newer, older] = &mut self.sets[index];
         *older = *newer;
         newer[..KEY_WORDS].copy_from_slice(&words);
         newer[KEY_WORDS..].copy_from_slice(&hash_key.to_words());
         hash_key
-    })
+    }
 }
 
 /// Length and bytes of a key, padded with zeros. `None`: it is too long.
@@ -67,17 +94,25 @@ fn words_of(key: &str) -> Option<[u64; KEY_WORDS]> {
 
 /// Spreads keys over the sets. Whoever finds keys of one set gains nothing: they are hashed.
 #[inline]
-fn set_of(words: [u64; KEY_WORDS]) -> usize {
-    let spread = words.iter().fold(0_u64, |spread, word| {
-        let mixed = u128::from(spread ^ word) * 0x9e37_79b9_7f4a_7c15_u128;
-        fold(mixed)
-    });
-    usize::try_from(spread % SETS as u64).expect("an index of a set")
+fn spread(words: [u64; KEY_WORDS]) -> u64 {
+    words.iter().fold(0_u64, |spread, word| {
+        fold(u128::from(spread ^ word) * 0x9e37_79b9_7f4a_7c15_u128)
+    })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
 const fn fold(product: u128) -> u64 {
     (product >> 64) as u64 ^ product as u64
+}
+
+/// The index of a key's set, of a power of two of them; 0 of none.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only the low bits are used"
+)]
+const fn place(spread: u64, sets: usize) -> usize {
+    spread as usize & sets.saturating_sub(1)
 }
 
 #[cfg(test)]
@@ -97,6 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn the_memo_grows_only_as_long_as_most_keys_are_not_found() {
+        let mut memo = Memo::default();
+        let recall = |memo: &mut Memo, keys: usize| {
+            for i in 0..keys * 50 {
+                let key = format!("key-{}", i % keys);
+                memo.recall(words_of(&key).expect("it is short"), &key);
+            }
+            memo.sets.len()
+        };
+        assert_eq!(recall(&mut memo, 50), SETS_MIN);
+        assert_eq!(recall(&mut memo, 10_000), SETS_MAX);
+    }
+
+    #[test]
     fn keys_that_differ_in_padding_only_are_not_mixed_up() {
         for key in ["a", "a\0", "a\0\0", "\0", "\0\0", ""] {
             assert_eq!(hash_key_of(key), HashKey::of(key));
@@ -105,9 +154,10 @@ mod tests {
 
     #[test]
     fn a_thousand_keys_are_spread_so_that_nearly_all_are_remembered() {
-        let mut counts = vec![0_usize; SETS];
+        let mut counts = vec![0_usize; SETS_MAX];
         for i in 0..1000 {
-            counts[set_of(words_of(&format!("customer-{i:03}")).expect("short"))] += 1;
+            let words = words_of(&format!("customer-{i:03}")).expect("it is short");
+            counts[place(spread(words), SETS_MAX)] += 1;
         }
         let displaced: usize = counts.iter().map(|count| count.saturating_sub(2)).sum();
         assert!(

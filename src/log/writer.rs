@@ -233,6 +233,10 @@ impl Writer {
                 self.oldest.charge += free;
             }
             self.chunk_bytes = self.next_chunk_bytes(open.chunk().capacity_bytes(), free);
+            if self.is_over_capacity() {
+                // Before a chunk is needed, so that the oldest may be filled again.
+                self.trim_to_capacity(log);
+            }
         }
         let serial = self.next_serial;
         self.next_serial += 1;

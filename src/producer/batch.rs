@@ -28,11 +28,10 @@ struct Placed(u64);
 
 impl<'p, 'a> Batch<'p, 'a> {
     pub(super) fn new(producer: &'p Producer, entries: Vec<PutEntry<'a>>) -> Self {
-        let answers = Vec::with_capacity(entries.len());
         Self {
             producer,
             entries,
-            answers,
+            answers: Vec::new(),
         }
     }
 
@@ -56,6 +55,7 @@ impl<'p, 'a> Batch<'p, 'a> {
     fn append_all(&mut self, shard: &Shard, now: Timestamp) {
         let waits = self.producer.waits_for_room();
         let (entries, answers) = (&mut self.entries, &mut self.answers);
+        answers.reserve_exact(entries.len());
         shard.append_all(now, |appender| {
             for entry in entries {
                 match appender.append(entry.key.as_str(), entry.data.payload()) {
@@ -73,7 +73,8 @@ impl<'p, 'a> Batch<'p, 'a> {
     /// Puts the entries that have no answer yet, each into its shard.
     fn put_rest(mut self) -> Result<Vec<Answer>, Error> {
         let mut pending: Vec<usize> = (self.answers.len()..self.entries.len()).collect();
-        let mut answers: Vec<_> = self.answers.drain(..).map(Some).collect();
+        let mut answers = Vec::with_capacity(self.entries.len());
+        answers.extend(self.answers.drain(..).map(Some));
         answers.resize_with(self.entries.len(), || None);
         let mut known = self.producer.routes.look_up(&self.producer.stream);
         while !pending.is_empty() {
@@ -150,7 +151,7 @@ impl<'p, 'a> Batch<'p, 'a> {
     /// The shards of entries, sorted. `None`: the stream takes no records.
     fn place(&self, routing: &Routing, pending: &[usize]) -> Option<Vec<Placed>> {
         let mut placed = Vec::with_capacity(pending.len());
-        let mut unknown = Vec::new();
+        let mut unknown = Vec::with_capacity(pending.len());
         for index in pending {
             let hash_key = self.entries[*index].known_hash_key();
             if hash_key.is_none() && routing.only_shard().is_none() {
