@@ -1,7 +1,5 @@
 //! One `put_records` under way.
 
-use std::ops::Range;
-
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hash_key::HashKey;
@@ -73,9 +71,9 @@ impl<'p, 'a> Batch<'p, 'a> {
     /// Puts the entries that have no answer yet, each into its shard.
     fn put_rest(mut self) -> Result<Vec<Answer>, Error> {
         let mut pending: Vec<usize> = (self.answers.len()..self.entries.len()).collect();
-        let mut answers = Vec::with_capacity(self.entries.len());
-        answers.extend(self.answers.drain(..).map(Some));
-        answers.resize_with(self.entries.len(), || None);
+        // Each is written over: an entry is answered, or pending. Any error will do.
+        let unanswered = || Err(Error::InvalidLimit { limit: 0 });
+        self.answers.resize_with(self.entries.len(), unanswered);
         let mut known = self.producer.routes.look_up(&self.producer.stream);
         while !pending.is_empty() {
             let Some(placed) = self.place(&known.routing, &pending) else {
@@ -89,7 +87,7 @@ impl<'p, 'a> Batch<'p, 'a> {
                     return Err(error);
                 }
                 for index in pending {
-                    answers[index] = Some(Err(error.clone()));
+                    self.answers[index] = Err(error.clone());
                 }
                 break;
             };
@@ -97,70 +95,81 @@ impl<'p, 'a> Batch<'p, 'a> {
             let now = self.producer.now();
             for group in placed.chunk_by(|a, b| a.shard() == b.shard()) {
                 let shard = known.routing.shard(group[0].shard());
-                self.append_group(shard, now, group, &mut answers);
-                let indices = group.iter().map(|placed| placed.index());
-                pending.extend(indices.filter(|index| answers[*index].is_none()));
+                self.append_group(shard, now, group, &mut pending);
             }
             if !pending.is_empty() {
                 pending.sort_unstable();
                 known = self.producer.settled();
             }
         }
-        Ok(answers
-            .into_iter()
-            .map(|answer| answer.expect("each entry was answered"))
-            .collect())
+        Ok(self.answers)
     }
 
-    /// Appends the entries of one shard, in order. Those that find it closed get no answer.
+    /// Appends the entries of one shard, in order. Those that find it closed are pending.
     fn append_group(
         &mut self,
         shard: &Shard,
         now: Timestamp,
         group: &[Placed],
-        answers: &mut [Option<Answer>],
+        pending: &mut Vec<usize>,
     ) {
         let waits = self.producer.waits_for_room();
-        let entries = &mut self.entries;
-        // Once one has to wait for room, those after it wait behind it.
-        let mut waiting: Range<usize> = 0..0;
+        let (entries, answers) = (&mut self.entries, &mut self.answers);
+        let mut done = 0;
+        let mut is_full = false;
         shard.append_all(now, |appender| {
-            for (done, placed) in group.iter().enumerate() {
+            for placed in group {
                 let entry = &mut entries[placed.index()];
-                let answer = match appender.append(entry.key.as_str(), entry.data.payload()) {
-                    Ok(appended) => Ok(PutRecordOutput::new(shard.origin(), appended)),
-                    Err(Refusal::Closed) => break,
-                    Err(Refusal::Full) if waits => {
-                        waiting = done..group.len();
-                        break;
-                    }
-                    Err(refusal) => Err(shard.refused(refusal)),
-                };
-                answers[placed.index()] = Some(answer);
+                answers[placed.index()] =
+                    match appender.append(entry.key.as_str(), entry.data.payload()) {
+                        Ok(appended) => Ok(PutRecordOutput::new(shard.origin(), appended)),
+                        Err(Refusal::Closed) => break,
+                        Err(Refusal::Full) if waits => {
+                            is_full = true;
+                            break;
+                        }
+                        Err(refusal) => Err(shard.refused(refusal)),
+                    };
+                done += 1;
             }
         });
-        for placed in &group[waiting] {
-            let entry = &mut self.entries[placed.index()];
-            let answer = self
+        for placed in &group[done..] {
+            let index = placed.index();
+            if !is_full {
+                pending.push(index);
+                continue;
+            }
+            // Once one has to wait for room, those after it wait behind it.
+            let entry = &mut self.entries[index];
+            let key = entry.key.as_str();
+            match self
                 .producer
-                .append(shard, entry.key.as_str(), &mut entry.data);
-            answers[placed.index()] = answer.transpose();
+                .append(shard, key, &mut entry.data)
+                .transpose()
+            {
+                Some(answer) => self.answers[index] = answer,
+                None => pending.push(index),
+            }
         }
     }
 
-    /// The shards of entries, sorted. `None`: the stream takes no records.
+    /// The shards of entries, in their order. `None`: the stream takes no records.
     fn place(&self, routing: &Routing, pending: &[usize]) -> Option<Vec<Placed>> {
         let mut placed = Vec::with_capacity(pending.len());
-        let mut unknown = Vec::with_capacity(pending.len());
-        for index in pending {
+        let mut unknown = Vec::new();
+        for (position, index) in pending.iter().enumerate() {
             let hash_key = self.entries[*index].known_hash_key();
             if hash_key.is_none() && routing.only_shard().is_none() {
+                if unknown.is_empty() {
+                    unknown.reserve_exact(pending.len() - position);
+                }
                 unknown.push(*index);
             } else {
                 let shard = routing.index_of(|| hash_key.unwrap_or(HashKey::MIN))?;
                 placed.push(Placed::new(shard, *index));
             }
         }
+        let is_mixed = !placed.is_empty() && !unknown.is_empty();
         // The keys that have to be hashed, many at once.
         let keys: Vec<_> = unknown
             .iter()
@@ -169,14 +178,41 @@ impl<'p, 'a> Batch<'p, 'a> {
         for (index, hash_key) in unknown.iter().zip(HashKey::of_all(&keys)) {
             placed.push(Placed::new(routing.index_of(|| hash_key)?, *index));
         }
-        if !placed.is_sorted() {
+        if is_mixed {
             placed.sort_unstable();
         }
-        Some(placed)
+        Some(Placed::sorted(placed))
     }
 }
 
 impl Placed {
+    /// Sorts what is in the order of the entries. Of few shards it counts each one's entries, which
+    /// costs a tenth of comparing them.
+    fn sorted(mut placed: Vec<Self>) -> Vec<Self> {
+        const SHARDS_MAX: usize = 256;
+        if placed.is_sorted() {
+            return placed;
+        }
+        if placed.iter().any(|placed| placed.shard() >= SHARDS_MAX) {
+            placed.sort_unstable();
+            return placed;
+        }
+        let mut nexts = [0; SHARDS_MAX + 1];
+        for placed in &placed {
+            nexts[placed.shard() + 1] += 1;
+        }
+        for shard in 0..SHARDS_MAX {
+            nexts[shard + 1] += nexts[shard];
+        }
+        let mut sorted = placed.clone();
+        for placed in placed {
+            let next = &mut nexts[placed.shard()];
+            sorted[*next] = placed;
+            *next += 1;
+        }
+        sorted
+    }
+
     const fn new(shard: usize, index: usize) -> Self {
         Self((shard as u64) << 32 | index as u64)
     }
@@ -188,5 +224,22 @@ impl Placed {
     #[expect(clippy::cast_possible_truncation, reason = "the low half")]
     const fn index(self) -> usize {
         self.0 as u32 as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_sorted_by_shards_and_keep_their_order_within_each() {
+        for shards in [1, 2, 4, 255, 256, 257, 10_000] {
+            let placed: Vec<_> = (0..1000)
+                .map(|index| Placed::new(index * 7919 % shards, index))
+                .collect();
+            let mut expected = placed.clone();
+            expected.sort();
+            assert!(Placed::sorted(placed) == expected, "of {shards} shards");
+        }
     }
 }

@@ -128,8 +128,7 @@ impl Producer {
         &self,
         entries: impl IntoIterator<Item = impl Into<PutEntry<'a>>>,
     ) -> Result<PutRecordsOutput, Error> {
-        let entries: Vec<PutEntry<'a>> = entries.into_iter().map(Into::into).collect();
-        self.check_all(&entries)?;
+        let entries = self.checked(entries.into_iter().map(Into::into))?;
         let records = Batch::new(self, entries).put()?;
         Ok(PutRecordsOutput { records })
     }
@@ -234,28 +233,31 @@ impl Producer {
         }
     }
 
-    fn check_all(&self, entries: &[PutEntry<'_>]) -> Result<(), Error> {
+    /// Gathers entries, each of which is valid, within the limits of one call.
+    fn checked<'a>(
+        &self,
+        entries: impl Iterator<Item = PutEntry<'a>>,
+    ) -> Result<Vec<PutEntry<'a>>, Error> {
         let limits = &self.stream.settings().limits;
-        if let Some(limit) = limits.put_records_entries_max {
-            if entries.len() > limit {
-                return Err(Error::TooManyEntries {
-                    entries: entries.len(),
-                    limit,
-                });
-            }
-        }
         let mut bytes = 0;
+        let mut checked = Vec::with_capacity(entries.size_hint().0);
         for entry in entries {
-            check_partition_key(entry.key.as_str())?;
-            self.check_size(entry.key.as_str(), entry.data.as_slice().len())?;
-            self.check_ordering(entry)?;
-            bytes += (entry.key.as_str().len() + entry.data.as_slice().len()) as u64;
+            let (key, data) = (entry.key.as_str(), entry.data.as_slice());
+            check_partition_key(key)?;
+            self.check_size(key, data.len())?;
+            self.check_ordering(&entry)?;
+            bytes += (key.len() + data.len()) as u64;
+            checked.push(entry);
         }
-        match limits.put_records_bytes_max {
-            Some(limit_bytes) if bytes > limit_bytes => {
+        match (limits.put_records_entries_max, limits.put_records_bytes_max) {
+            (Some(limit), _) if checked.len() > limit => Err(Error::TooManyEntries {
+                entries: checked.len(),
+                limit,
+            }),
+            (_, Some(limit_bytes)) if bytes > limit_bytes => {
                 Err(Error::EntriesTooLarge { bytes, limit_bytes })
             }
-            _ => Ok(()),
+            _ => Ok(checked),
         }
     }
 
