@@ -32,14 +32,15 @@
 //! Imports run downwards only; `tests/layers.rs` checks it.
 //!
 //! ```text
+//!  8 manual                                                longer reading, no code
 //!  7 registry                                              named streams
-//!  6 producer      iterator      subscription              the handles that users hold
+//!  6 producer  iterator       subscription                 the handles that users hold
 //!  5 stream                                                shards, routing, resharding
-//!  4 shard                                                 one lock, one log, its waiters, its limits
-//!  3 log                                                   a ring of chunks, read without a lock
-//!  2 record        partition_key put_entry     error
-//!  1 sequence      hash_key      shard_id      starting_position   wait   bell
-//!  0 limits        clock         sync
+//!  4 shard     put_entry                                   a lock, a log, waiters, limits
+//!  3 log       partition_key                               chunks, read without that lock
+//!  2 record    error          starting_position  wait      what the floors above speak in
+//!  1 sequence  clock          bell               call_out  numbers, time, calling user code
+//!  0 limits    sync           hash_key           shard_id  data
 //! ```
 
 #![warn(
@@ -86,6 +87,8 @@ mod subscription;
 
 mod registry;
 
+pub mod manual;
+
 pub use clock::{Clock, ManualClock, Parker, SystemClock, Timestamp};
 pub use data::Data;
 pub use error::Error;
@@ -106,3 +109,8 @@ pub use stream::{
     ShardFilter, Stream, StreamBuilder, StreamDescription, StreamMetrics, StreamStatus,
 };
 pub use subscription::{Subscription, SubscriptionBatches};
+
+/// Has the examples of the README run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDocTests;

@@ -1,0 +1,17 @@
+//! Longer reading, in chapters. Every example is compiled, and run with the tests.
+//!
+//! | chapter | for whoever asks |
+//! | --- | --- |
+//! | [From Kinesis](from_kinesis) | Which method is the call that I know? |
+//! | [Differences](differences) | Which rules of Kinesis hold, which do not, and why? |
+//! | [Ordering and locks](ordering_and_locks) | What comes after what? What may my code do where it is called? |
+//! | [Waiting](waiting) | How do I wait for records, and what does it cost? |
+//! | [Memory and retention](memory_and_retention) | How much memory is it, and for how long? |
+//! | [Testing](testing) | How do I test my code on a clock that I turn by hand? |
+
+pub mod differences;
+pub mod from_kinesis;
+pub mod memory_and_retention;
+pub mod ordering_and_locks;
+pub mod testing;
+pub mod waiting;
