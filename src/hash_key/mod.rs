@@ -163,6 +163,30 @@ impl HashKeyRange {
         self.start <= hash_key && hash_key <= self.end
     }
 
+    /// The hash key at which to split it in halves: where the upper half starts. Of an odd number
+    /// of keys the upper half has one more.
+    ///
+    /// [`Stream::split_shard`](crate::Stream::split_shard) takes it for a shard of at least 4 keys.
+    ///
+    /// ```
+    /// use brooklet::Stream;
+    ///
+    /// let stream = Stream::new("orders", 1)?;
+    /// let shard = stream.shard_for("customer-17")?;
+    /// stream.split_shard(shard.id(), shard.hash_key_range().midpoint())?;
+    /// # Ok::<(), brooklet::Error>(())
+    /// ```
+    pub const fn midpoint(self) -> HashKey {
+        let (start, end) = (self.start.0, self.end.0);
+        HashKey(start + (end - start).div_ceil(2))
+    }
+
+    /// Whether `upper` starts right behind the end of this range, as
+    /// [`Stream::merge_shards`](crate::Stream::merge_shards) needs of two shards.
+    pub fn is_adjacent_below(self, upper: Self) -> bool {
+        self.end.0.checked_add(1) == Some(upper.start.0)
+    }
+
     /// Cuts the space into `count` ranges of `floor(2^128 / count)` keys, in order; the last one
     /// takes the remainder besides.
     pub(crate) fn uniform(count: NonZeroU32) -> impl Iterator<Item = Self> {
@@ -184,11 +208,6 @@ impl HashKeyRange {
             };
             Self { start, end }
         })
-    }
-
-    /// Whether `upper` begins right behind this range.
-    pub(crate) fn is_adjacent_below(self, upper: Self) -> bool {
-        self.end.0.checked_add(1) == Some(upper.start.0)
     }
 
     /// This range and the one right behind it, as one.
@@ -348,6 +367,41 @@ mod tests {
         }
         assert_eq!(HashKeyRange::FULL.split_at(HashKey::MAX), None);
         assert!(HashKeyRange::FULL.split_at(HashKey(2)).is_some());
+    }
+
+    #[test]
+    fn halves_have_equally_many_keys_or_the_upper_one_more() {
+        for (start, end, midpoint) in [
+            (10, 13, 12),
+            (10, 14, 12),
+            (10, 15, 13),
+            (0, u128::MAX, 1 << 127),
+            (1, u128::MAX, 1 << 127),
+            (u128::MAX - 3, u128::MAX, u128::MAX - 1),
+            // Too small to be split.
+            (10, 10, 10),
+            (10, 11, 11),
+            (10, 12, 11),
+            (u128::MAX, u128::MAX, u128::MAX),
+        ] {
+            let range = HashKeyRange::new(HashKey(start), HashKey(end)).expect("not empty");
+            assert_eq!(range.midpoint(), HashKey(midpoint), "{range}");
+            let is_split = range.split_at(range.midpoint()).is_some();
+            assert_eq!(is_split, end - start >= 3, "{range}");
+        }
+    }
+
+    #[test]
+    fn only_the_range_right_behind_is_adjacent() {
+        let range = |start, end| HashKeyRange::new(HashKey(start), HashKey(end)).expect("one");
+        let lower = range(10, 20);
+        assert!(lower.is_adjacent_below(range(21, 30)));
+        for other in [range(22, 30), range(20, 30), range(0, 9), lower] {
+            assert!(!lower.is_adjacent_below(other), "{other}");
+        }
+        // The space is no ring.
+        let last = range(21, u128::MAX);
+        assert!(!last.is_adjacent_below(range(0, 9)));
     }
 
     #[test]
