@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::thread;
 
 use brooklet::{Error as StreamError, ShardIterator, StartingPosition, Stream, Subscription};
-use futures_executor::{block_on, block_on_stream};
+use futures_executor::block_on;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let stream = Stream::new("orders", 2)?;
@@ -34,11 +34,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("one shard, a future for each batch: {of_shard} records");
     println!("all shards, a stream of batches: {of_stream} records");
 
-    // Outside of async code, a stream of batches is an iterator.
-    let of_iterator: Result<usize, _> = block_on_stream(third.batches(100))
-        .map(|batch| batch.map(|batch| batch.len()))
-        .sum();
-    let of_iterator = of_iterator?;
+    // Outside of async code, the batches are an iterator.
+    let mut of_iterator = 0;
+    for batch in third.batches_blocking(100) {
+        of_iterator += batch?.len();
+    }
     println!("all shards, once more: {of_iterator} records");
 
     assert_eq!(u64::try_from(of_shard)?, shard.metrics().records_in);

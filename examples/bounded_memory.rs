@@ -38,23 +38,25 @@ fn main() -> Result<(), Error> {
     // Then it sleeps, and a million records come. None of the puts waits for it.
     let put = put_some(1_000_000)?;
     let batch = reader.get_records(10)?;
-    let metrics = stream.shards()[0].metrics();
+    let metrics = stream.metrics();
     println!(
         "it wakes after {put} records: {} missed",
         batch.missed_count()
     );
     println!(
         "{} records are retained, {} bytes",
-        metrics.records_retained, metrics.bytes_retained
+        metrics.records_retained(),
+        metrics.bytes_retained()
     );
-    assert!(metrics.bytes_retained < CAPACITY_BYTES);
-    assert_eq!(metrics.records_in, put);
+    assert!(metrics.bytes_retained() < CAPACITY_BYTES);
+    assert_eq!(metrics.records_in(), put);
 
     // The count is exact: it goes on at the very record after those that it missed.
     let first = batch.iter().next().expect("there are records").data();
     let first = u64::from_be_bytes(first.try_into().expect("data is eight bytes"));
     println!("it goes on at record {first}");
     assert_eq!(first, 10 + batch.missed_count());
-    assert_eq!(metrics.records_retained, put - first);
+    assert_eq!(metrics.records_retained(), put - first);
+    assert_eq!(metrics.records_trimmed(), first);
     Ok(())
 }

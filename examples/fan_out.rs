@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::thread::{self, ScopedJoinHandle};
-use std::time::Duration;
 
 use brooklet::{Error, StartingPosition, Stream};
 
@@ -23,12 +22,9 @@ fn main() -> Result<(), Error> {
                 *spent.entry(customer.to_owned()).or_insert(0) += cents;
             })
         });
-        let put = put_orders(&stream);
-        // In any case: the readers come to an end once they have read everything.
-        stream.close();
-        put.map(|()| (join(count), join(total), join(by_customer)))
+        put_orders(&stream)?;
+        Ok::<_, Error>((join(count)?, join(total)?, join(by_customer)?))
     })?;
-    let (count, total, by_customer) = (count?, total?, by_customer?);
 
     println!("one reader counted {count} orders");
     println!("one added them up to {total} cents");
@@ -40,14 +36,13 @@ fn main() -> Result<(), Error> {
     assert_eq!((count, late), (ORDER_COUNT, ORDER_COUNT));
     assert_eq!(total, ORDER_COUNT * (ORDER_COUNT + 1) / 2);
     assert_eq!(by_customer.values().sum::<u64>(), total);
-    assert_eq!(
-        stream.metrics().sum(|shard| shard.records_out),
-        4 * ORDER_COUNT
-    );
+    assert_eq!(stream.metrics().records_out(), 4 * ORDER_COUNT);
     Ok(())
 }
 
 fn put_orders(stream: &Stream) -> Result<(), Error> {
+    // In any case: the readers come to an end once they have read everything.
+    let _closed = stream.close_on_drop();
     let producer = stream.producer();
     for cents in 1..=ORDER_COUNT {
         let customer = format!("customer-{}", cents % 3);
@@ -58,9 +53,9 @@ fn put_orders(stream: &Stream) -> Result<(), Error> {
 
 /// Reads the whole stream, and calls `step` with the customer and the cents of each order.
 fn fold<T>(stream: &Stream, mut state: T, step: impl Fn(&mut T, &str, u64)) -> Result<T, Error> {
-    let mut subscription = stream.subscribe(StartingPosition::TrimHorizon)?;
-    while !subscription.is_finished() {
-        for record in &subscription.get_records_timeout(1_000, Duration::from_secs(1))? {
+    let subscription = stream.subscribe(StartingPosition::TrimHorizon)?;
+    for batch in subscription.batches_blocking(1_000) {
+        for record in &batch? {
             let cents = record.data().try_into().expect("an order is eight bytes");
             step(
                 &mut state,

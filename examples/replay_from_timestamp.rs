@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use brooklet::{Clock, Error, ManualClock, StartingPosition, Stream};
+use brooklet::{Clock, Error, ManualClock, StartingPosition, Stream, Timestamp};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn main() -> Result<(), Error> {
-    let clock = ManualClock::default();
+    let clock = ManualClock::new("2020-06-01T12:00:00Z".parse::<Timestamp>()?);
     let stream = Stream::builder("temperatures")
         .retention(60 * MINUTE)
         .clock(clock.clone())
@@ -23,8 +23,8 @@ fn main() -> Result<(), Error> {
         clock.advance(MINUTE);
     }
 
-    let three_minutes_ago = clock.now() - 3 * MINUTE;
-    let mut subscription = stream.subscribe(StartingPosition::AtTimestamp(three_minutes_ago))?;
+    let position = StartingPosition::AtTimestamp("2020-06-01T12:07:00Z".parse()?);
+    let mut subscription = stream.subscribe(position)?;
     let mut replayed = Vec::new();
     for record in subscription.get_records(100)? {
         let text = String::from_utf8_lossy(record.data()).into_owned();

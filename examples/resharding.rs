@@ -7,9 +7,8 @@
 
 use std::collections::HashMap;
 use std::thread;
-use std::time::Duration;
 
-use brooklet::{Error, HashKey, ShardFilter, StartingPosition, Stream};
+use brooklet::{Error, ShardFilter, StartingPosition, Stream};
 
 const RECORD_COUNT: u32 = 20_000;
 const KEY_COUNT: u32 = 50;
@@ -18,10 +17,8 @@ fn main() -> Result<(), Error> {
     let stream = Stream::new("orders", 2)?;
     let read_count = thread::scope(|scope| {
         let reader = scope.spawn(|| read_in_order(&stream));
-        let put = put_and_reshard(&stream);
-        // In any case: the reader comes to an end once it has read everything.
-        stream.close();
-        put.and(reader.join().expect("the reader returns errors"))
+        put_and_reshard(&stream)?;
+        reader.join().expect("the reader returns errors")
     })?;
     assert_eq!(read_count, RECORD_COUNT);
 
@@ -34,6 +31,8 @@ fn main() -> Result<(), Error> {
 }
 
 fn put_and_reshard(stream: &Stream) -> Result<(), Error> {
+    // In any case: the reader comes to an end once it has read everything.
+    let _closed = stream.close_on_drop();
     let producer = stream.producer();
     for n in 0..RECORD_COUNT {
         match n {
@@ -51,9 +50,7 @@ fn put_and_reshard(stream: &Stream) -> Result<(), Error> {
 
 fn split_first_shard(stream: &Stream) -> Result<(), Error> {
     let shards = stream.list_shards(ShardFilter::AtLatest)?;
-    let range = shards[0].hash_key_range();
-    let middle = range.start().get() / 2 + range.end().get() / 2;
-    stream.split_shard(shards[0].id(), HashKey::new(middle))
+    stream.split_shard(shards[0].id(), shards[0].hash_key_range().midpoint())
 }
 
 fn merge_first_shards(stream: &Stream) -> Result<(), Error> {
@@ -67,9 +64,9 @@ fn merge_first_shards(stream: &Stream) -> Result<(), Error> {
 fn read_in_order(stream: &Stream) -> Result<u32, Error> {
     let mut newest: HashMap<String, u32> = HashMap::new();
     let mut count = 0;
-    let mut subscription = stream.subscribe(StartingPosition::TrimHorizon)?;
-    while !subscription.is_finished() {
-        for record in &subscription.get_records_timeout(500, Duration::from_secs(1))? {
+    let subscription = stream.subscribe(StartingPosition::TrimHorizon)?;
+    for batch in subscription.batches_blocking(500) {
+        for record in &batch? {
             let text = String::from_utf8_lossy(record.data());
             let n = text.parse().expect("data is a number");
             let earlier = newest.insert(record.partition_key().to_owned(), n);

@@ -67,12 +67,11 @@ fn put_all(
             .map(|(key, data)| (key.as_str(), data.clone()));
         let output = producer.put_records(entries)?;
         let mut refused = Vec::new();
-        for (entry, answer) in pending.into_iter().zip(output) {
-            match answer {
-                Ok(_) => {}
-                Err(error) if error.is_retryable() => refused.push(entry),
-                Err(error) => return Err(error),
+        for (index, error) in output.failed() {
+            if !error.is_retryable() {
+                return Err(error.clone());
             }
+            refused.push(pending[index]);
         }
         if refused.is_empty() {
             return Ok(refused_count);

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+use crate::clock::{ParseTimestampError, Timestamp};
 use crate::hash_key::{HashKey, ParseHashKeyError};
 use crate::limits::{
     GET_RECORDS_LIMIT_MAX, PARTITION_KEY_CHARS_MAX, SHARD_COUNT_MAX, STREAM_NAME_CHARS_MAX,
 };
 use crate::sequence::{ParseSequenceNumberError, SequenceNumber};
 use crate::shard_id::{ParseShardIdError, ShardId};
+use crate::starting_position::ParseStartingPositionError;
 
 /// Why an operation was refused. Nothing was changed by a call that returns one.
 ///
@@ -280,6 +281,14 @@ pub enum Error {
     /// Text that is no sequence number.
     #[error(transparent)]
     ParseSequenceNumber(#[from] ParseSequenceNumberError),
+
+    /// Text that is no timestamp.
+    #[error(transparent)]
+    ParseTimestamp(#[from] ParseTimestampError),
+
+    /// Text that is no starting position.
+    #[error(transparent)]
+    ParseStartingPosition(#[from] ParseStartingPositionError),
 }
 
 impl Error {
@@ -305,7 +314,9 @@ impl Error {
             | Self::TimestampInFuture { .. }
             | Self::SequenceNumberForSubscription
             | Self::ParseHashKey(_)
-            | Self::ParseSequenceNumber(_) => "InvalidArgumentException",
+            | Self::ParseSequenceNumber(_)
+            | Self::ParseTimestamp(_)
+            | Self::ParseStartingPosition(_) => "InvalidArgumentException",
 
             Self::StreamNotFound { .. }
             | Self::ShardNotFound { .. }

@@ -24,7 +24,7 @@ use crate::shard::{RecordBatch, Shard, WaiterId};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
 use crate::stream::Stream;
-use crate::wait::{Undo, block_until};
+use crate::wait::{BlockingBatches, Undo, block_until};
 
 /// Reads the records of one shard, in order, each once.
 ///
@@ -40,9 +40,9 @@ use crate::wait::{Undo, block_until};
 ///
 /// [`get_records`](Self::get_records) never waits. The same pull waits with
 /// [a timeout](Self::get_records_timeout), [a deadline](Self::get_records_deadline), [as a
-/// future](Self::get_records_async), [as a stream of batches](Self::batches), or in `select!` with
-/// [`ready`](Self::ready). Whichever it is, it waits until there is a record, or the shard has
-/// ended, or records were missed.
+/// future](Self::get_records_async), as an [iterator](Self::batches_blocking) or [a
+/// stream](Self::batches) of batches, or in `select!` with [`ready`](Self::ready). Whichever it is,
+/// it waits until there is a record, or the shard has ended, or records were missed.
 pub struct ShardIterator {
     shard: Shard,
     cursor: Cursor,
@@ -180,6 +180,28 @@ impl ShardIterator {
             limit,
             finished: false,
         }
+    }
+
+    /// The batches from here on, of up to `limit` records each, as an [`Iterator`] that blocks until
+    /// there is one, for as long as it takes. It ends as [`batches`](Self::batches) does: after the
+    /// batch with the end of the shard, or an error that no retry mends.
+    ///
+    /// ```
+    /// use brooklet::{StartingPosition, Stream};
+    ///
+    /// let stream = Stream::new("orders", 1)?;
+    /// let iterator = stream.shards()[0].iterator(StartingPosition::TrimHorizon)?;
+    /// let reader = std::thread::spawn(move || {
+    ///     iterator.batches_blocking(100).map(|batch| Ok(batch?.len())).sum()
+    /// });
+    /// stream.producer().put_record("customer-17", "two teapots")?;
+    /// stream.close();
+    /// let count: Result<usize, brooklet::Error> = reader.join().unwrap();
+    /// assert_eq!(count?, 1);
+    /// # Ok::<(), brooklet::Error>(())
+    /// ```
+    pub const fn batches_blocking(self, limit: usize) -> BlockingBatches<Self> {
+        BlockingBatches::new(self, limit)
     }
 
     /// A channel that holds a `()` whenever [`get_records`](Self::get_records) would give
@@ -365,5 +387,30 @@ impl futures_core::Stream for Batches {
 impl futures_core::FusedStream for Batches {
     fn is_terminated(&self) -> bool {
         self.finished
+    }
+}
+
+impl Iterator for BlockingBatches<ShardIterator> {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        match self.reader.get_records_timeout(self.limit, Duration::MAX) {
+            Ok(batch) if batch.is_news() => {
+                self.finished = batch.shard_ended();
+                Some(Ok(batch))
+            }
+            // The clock is at the end of its time: nobody can wait any longer.
+            Ok(_) => {
+                self.finished = true;
+                None
+            }
+            Err(error) => {
+                self.finished = !error.is_retryable();
+                Some(Err(error))
+            }
+        }
     }
 }

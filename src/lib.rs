@@ -89,7 +89,7 @@ mod registry;
 
 pub mod manual;
 
-pub use clock::{Clock, ManualClock, Parker, SystemClock, Timestamp};
+pub use clock::{Clock, ManualClock, Parker, ParseTimestampError, SystemClock, Timestamp};
 pub use data::Data;
 pub use error::Error;
 pub use hash_key::{HashKey, HashKeyRange, ParseHashKeyError};
@@ -104,11 +104,12 @@ pub use registry::{Registry, RegistryBuilder};
 pub use sequence::{ParseSequenceNumberError, SequenceNumber};
 pub use shard::{ChildShard, OnFull, RecordBatch, RecordViews, Records, Shard, ShardMetrics};
 pub use shard_id::{ParseShardIdError, ShardId};
-pub use starting_position::StartingPosition;
+pub use starting_position::{ParseStartingPositionError, StartingPosition};
 pub use stream::{
-    ShardFilter, Stream, StreamBuilder, StreamDescription, StreamMetrics, StreamStatus,
+    CloseOnDrop, ShardFilter, Stream, StreamBuilder, StreamDescription, StreamMetrics, StreamStatus,
 };
 pub use subscription::{Subscription, SubscriptionBatches};
+pub use wait::BlockingBatches;
 
 /// Has the examples of the README run with the documentation's tests.
 #[cfg(doctest)]

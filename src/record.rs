@@ -99,7 +99,10 @@ impl fmt::Debug for RecordView<'_> {
 ///
 /// Its data shares the memory of the stream: a chunk of at most 64 KiB stays in memory as long as
 /// any record of it is held. Copy what is kept for long.
-#[derive(Clone)]
+///
+/// Equal records have the same shard id, sequence number, time of arrival, key and data: the same
+/// record is equal however often it is read.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     origin: Origin,
     place: u64,
@@ -109,7 +112,9 @@ pub struct Record {
 }
 
 /// Short keys lie in the record itself: that is cheaper than counting references.
-#[derive(Clone)]
+///
+/// A key has one form, so that equal keys are equal: short if it fits, with zeros behind it.
+#[derive(Clone, PartialEq, Eq)]
 enum OwnedKey {
     Short {
         len: u8,

@@ -37,7 +37,7 @@ use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
 use crate::stream::{Lineage, ShardFilter, Stream};
 use crate::sync::{Arc, Mutex};
-use crate::wait::{Undo, block_until};
+use crate::wait::{BlockingBatches, Undo, block_until};
 
 /// Reads the records of all shards of a stream, and follows splits and merges.
 ///
@@ -252,6 +252,28 @@ impl Subscription {
             limit,
             failed: false,
         }
+    }
+
+    /// The batches from here on, of up to `limit` records each, as an [`Iterator`] that blocks until
+    /// there is one, for as long as it takes. It ends as [`batches`](Self::batches) does: when all
+    /// shards were read to the end, or after an error that no retry mends.
+    ///
+    /// ```
+    /// use brooklet::{StartingPosition, Stream};
+    ///
+    /// let stream = Stream::new("orders", 4)?;
+    /// let subscription = stream.subscribe(StartingPosition::TrimHorizon)?;
+    /// let reader = std::thread::spawn(move || {
+    ///     subscription.batches_blocking(100).map(|batch| Ok(batch?.len())).sum()
+    /// });
+    /// stream.producer().put_record("customer-17", "two teapots")?;
+    /// stream.close();
+    /// let count: Result<usize, brooklet::Error> = reader.join().unwrap();
+    /// assert_eq!(count?, 1);
+    /// # Ok::<(), brooklet::Error>(())
+    /// ```
+    pub const fn batches_blocking(self, limit: usize) -> BlockingBatches<Self> {
+        BlockingBatches::new(self, limit)
     }
 
     /// A channel that holds a `()` whenever [`get_records`](Self::get_records) may give something
@@ -574,5 +596,27 @@ impl futures_core::Stream for SubscriptionBatches {
 impl futures_core::FusedStream for SubscriptionBatches {
     fn is_terminated(&self) -> bool {
         self.failed || self.subscription.is_finished()
+    }
+}
+
+impl Iterator for BlockingBatches<Subscription> {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished || self.reader.is_finished() {
+            return None;
+        }
+        match self.reader.get_records_timeout(self.limit, Duration::MAX) {
+            Ok(batch) if batch.is_news() => Some(Ok(batch)),
+            // All was read to the end; or the clock is at the end of its time, and nobody can wait.
+            Ok(_) => {
+                self.finished = true;
+                None
+            }
+            Err(error) => {
+                self.finished = !error.is_retryable();
+                Some(Err(error))
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Blocking until there is something, on the stream's clock: spin for a moment, then sleep.
 
+use std::iter::FusedIterator;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -49,3 +50,31 @@ impl<F: FnMut()> Drop for Undo<F> {
         (self.0)();
     }
 }
+
+/// The batches of a reader as an [`Iterator`] that blocks until there is one; see
+/// [`ShardIterator::batches_blocking`](crate::ShardIterator::batches_blocking) and
+/// [`Subscription::batches_blocking`](crate::Subscription::batches_blocking).
+#[derive(Debug)]
+#[must_use = "iterators do nothing unless consumed"]
+pub struct BlockingBatches<R> {
+    pub(crate) reader: R,
+    pub(crate) limit: usize,
+    pub(crate) finished: bool,
+}
+
+impl<R> BlockingBatches<R> {
+    pub(crate) const fn new(reader: R, limit: usize) -> Self {
+        Self {
+            reader,
+            limit,
+            finished: false,
+        }
+    }
+
+    /// The reader, at the position after the last batch.
+    pub fn into_reader(self) -> R {
+        self.reader
+    }
+}
+
+impl<R> FusedIterator for BlockingBatches<R> where Self: Iterator {}

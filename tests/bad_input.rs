@@ -143,6 +143,16 @@ fn each_error_has_the_code_of_kinesis_and_says_whether_a_retry_may_help() {
             ARGUMENT,
             false,
         ),
+        (
+            refused("x".parse::<Timestamp>().map_err(Error::from)),
+            ARGUMENT,
+            false,
+        ),
+        (
+            refused("x".parse::<StartingPosition>().map_err(Error::from)),
+            ARGUMENT,
+            false,
+        ),
         (Error::StreamNotFound { stream: stream() }, NOT_FOUND, false),
         (
             Error::ShardNotFound {
@@ -695,6 +705,29 @@ mod sequence_numbers {
     }
 }
 
+mod positions {
+    use super::*;
+
+    #[test]
+    fn of_another_form_are_refused() {
+        let long = "LATEST".repeat(100_000);
+        for text in ["", "latest", "LATEST:0", "AT_SEQUENCE_NUMBER", "0", &long] {
+            let parsed = text.parse::<StartingPosition>().map_err(Error::from);
+            let text = "starting position is not TRIM_HORIZON, LATEST, AT_SEQUENCE_NUMBER:number, \
+                AFTER_SEQUENCE_NUMBER:number or AT_TIMESTAMP:time";
+            assert_refused(parsed, ARGUMENT, text);
+        }
+    }
+
+    #[test]
+    fn of_a_number_that_is_none_are_refused() {
+        for text in ["AT_SEQUENCE_NUMBER:", "AFTER_SEQUENCE_NUMBER:-1"] {
+            let parsed = text.parse::<StartingPosition>().map_err(Error::from);
+            assert_refused(parsed, ARGUMENT, "sequence number is invalid");
+        }
+    }
+}
+
 mod limits_of_a_read {
     use super::*;
 
@@ -735,6 +768,27 @@ mod limits_of_a_read {
 
 mod times {
     use super::*;
+
+    #[test]
+    fn that_are_no_times_are_refused_and_each_error_says_why() {
+        let not_a_time = "timestamp is not of the form 2013-01-01T10:00:00.000Z";
+        let no_such = "timestamp has a day, a time of day or an offset that does not exist";
+        let out = "timestamp is before 1970 or after 584556019-04-03T14:25:51.615Z";
+        let long = "1".repeat(100_000);
+        for (text, why) in [
+            ("", not_a_time),
+            ("1357034400000", not_a_time),
+            ("2013-01-01 10:00:00", not_a_time),
+            (&long, not_a_time),
+            ("2013-02-29T10:00:00Z", no_such),
+            ("1969-12-31T23:59:59.999Z", out),
+        ] {
+            let parsed = text.parse::<Timestamp>().map_err(Error::from);
+            assert_refused(parsed, ARGUMENT, why);
+            let position = format!("AT_TIMESTAMP:{text}").parse::<StartingPosition>();
+            assert_refused(position.map_err(Error::from), ARGUMENT, why);
+        }
+    }
 
     #[test]
     fn of_the_future_are_refused_everywhere() {

@@ -196,6 +196,34 @@ fn a_range_includes_both_its_ends_and_is_never_empty() {
 }
 
 #[test]
+fn a_shard_is_split_at_the_midpoint_of_its_range_down_to_four_keys() {
+    let (stream, _clock) = stream(1);
+    let mut splits = 0;
+    loop {
+        // The newest shard is the upper half of the one before.
+        let shard = stream.shards().pop().unwrap();
+        let range = shard.hash_key_range();
+        let keys_above_first = range.end().get() - range.start().get();
+        let result = stream.split_shard(shard.id(), range.midpoint());
+        assert_eq!(result.is_ok(), keys_above_first >= 3, "{range}");
+        if result.is_err() {
+            break;
+        }
+        splits += 1;
+        let children: Vec<_> = stream.shards().into_iter().rev().take(2).collect();
+        let (upper, lower) = (children[0].hash_key_range(), children[1].hash_key_range());
+        assert!(lower.is_adjacent_below(upper) && !upper.is_adjacent_below(lower));
+        assert_eq!(
+            (lower.start(), upper.start(), upper.end()),
+            (range.start(), range.midpoint(), range.end())
+        );
+        let size = |range: HashKeyRange| range.end().get() - range.start().get();
+        assert_eq!(size(lower), size(upper), "halves of a power of two");
+    }
+    assert_eq!(splits, 127, "to two keys");
+}
+
+#[test]
 fn a_stream_has_exactly_one_open_shard_for_every_key_after_any_resharding() {
     let (stream, _clock) = stream(3);
     for step in 0..40u32 {

@@ -332,6 +332,26 @@ fn a_clock_that_steps_back_makes_no_age_negative() {
 }
 
 #[test]
+fn the_figures_of_a_stream_are_those_of_its_shards_added_up() {
+    let (stream, _clock) = build(Stream::builder("orders").shard_count(2).capacity_records(4));
+    for index in [0, 0, 0, 0, 0, 1, 1] {
+        put_into(&stream, index, "12345");
+    }
+    read_shard(&stream, 0);
+    read_shard(&stream, 1);
+    read_shard(&stream, 1);
+    let metrics = stream.metrics();
+    // The key is `key`: 8 bytes a record. One was trimmed.
+    assert_eq!((metrics.records_in(), metrics.bytes_in()), (7, 56));
+    assert_eq!((metrics.records_out(), metrics.bytes_out()), (8, 64));
+    assert_eq!(
+        (metrics.records_retained(), metrics.bytes_retained()),
+        (6, 48)
+    );
+    assert_eq!(metrics.records_trimmed(), 1);
+}
+
+#[test]
 fn figures_of_one_moment_compare_equal() {
     let (stream, _clock) = stream(3);
     put_many(&stream, 2);
@@ -484,6 +504,10 @@ fn debug_of_no_public_type_shows_a_key_or_data() {
     assert_eq!(subscription.get_records(100).unwrap().len(), 5);
     shows_no_canary(&subscription);
     shows_no_canary(&subscription.batches(10));
+    let subscription = stream.subscribe(TrimHorizon).unwrap();
+    shows_no_canary(&subscription.batches_blocking(10));
+    let iterator = shard.iterator(TrimHorizon).unwrap();
+    shows_no_canary(&iterator.batches_blocking(10));
 
     stream.update_shard_count(1).unwrap();
     shows_no_canary(&shard.child_shards());

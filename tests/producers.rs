@@ -3,8 +3,8 @@
 use brooklet::{Error, HashKey, Limits, OnFull, PartitionKey, PutEntry, StartingPosition, Stream};
 use bytes::Bytes;
 use common::{
-    START_MS, build, id, iterator, key_of, pull, put_into, put_many, read_all, read_shard, refused,
-    secs, stream, texts,
+    START_MS, build, id, iterator, key_of, millis, pull, put_into, put_many, read_all, read_shard,
+    refused, secs, stream, texts,
 };
 
 mod common;
@@ -167,6 +167,45 @@ fn owned_records_share_the_memory_of_the_batch() {
 }
 
 #[test]
+fn a_record_equals_itself_however_it_is_read_and_no_other() {
+    let (stream, clock) = stream(2);
+    // A key that lies in the record, one that is as long as that can be, and longer ones.
+    for key_chars in [1, 29, 30, 31, 256] {
+        for data_bytes in [0, 1, 512, 513] {
+            let (key, data) = ("k".repeat(key_chars), vec![7; data_bytes]);
+            stream.producer().put_record(key, data).unwrap();
+        }
+    }
+    let records = read_all(&stream);
+    assert_eq!(records.len(), 20);
+    assert_eq!(records, read_all(&stream));
+    for (index, record) in records.iter().enumerate() {
+        let at = StartingPosition::AtSequenceNumber(record.sequence_number());
+        let mut iterator = stream.shard_iterator(record.shard_id(), at).unwrap();
+        let batch = iterator.get_records(1).unwrap();
+        assert_eq!(batch.iter().next().unwrap().to_record(), *record);
+        let equal = records.iter().filter(|other| *other == record).count();
+        assert_eq!(equal, 1, "record {index}");
+    }
+
+    // Two streams with as many shards, made at the same time: what was put tells records apart.
+    let twin = || Stream::builder("twin").clock(clock.clone()).build();
+    let first_of = |key: &str, data: &'static str, wait_ms| {
+        let stream = twin().unwrap();
+        clock.advance(millis(wait_ms));
+        stream.producer().put_record(key, data).unwrap();
+        clock.set(brooklet::Timestamp::from_millis(START_MS));
+        read_all(&stream).remove(0)
+    };
+    let record = first_of("key", "x", 0);
+    assert_eq!(record, first_of("key", "x", 0));
+    assert_ne!(record, first_of("key", "y", 0));
+    assert_ne!(record, first_of("kez", "x", 0));
+    assert_ne!(record, first_of("key\0", "x", 0));
+    assert_ne!(record, first_of("key", "x", 1));
+}
+
+#[test]
 fn arrival_times_never_go_back_though_the_clock_does() {
     let (stream, clock) = stream(1);
     clock.advance(secs(10));
@@ -297,6 +336,7 @@ fn a_batch_without_entries_puts_nothing() {
         (output.records().len(), output.failed_record_count()),
         (0, 0)
     );
+    assert_eq!(output.into_result().unwrap(), []);
 }
 
 #[test]
@@ -348,6 +388,39 @@ fn a_batch_throttled_on_one_shard_succeeds_on_the_others() {
     assert_eq!(output.failed_record_count(), 2);
     let error = output.records()[0].as_ref().unwrap_err();
     assert!(matches!(error, Error::WriteThrottled { shard_id, .. } if *shard_id == id(1)));
+}
+
+#[test]
+fn a_batch_says_which_entries_failed_and_why_so_that_they_can_be_put_again() {
+    let limits = Limits::unlimited().write_records_per_second(Some(2));
+    let (stream, clock) = build(Stream::builder("orders").shard_count(4).limits(limits));
+    let (hot, cold) = (key_for(&stream, 1), key_for(&stream, 2));
+    let hot_and_cold = |n| [(&hot, format!("hot {n}")), (&cold, format!("cold {n}"))];
+    let mut pending = [0, 1, 2].map(hot_and_cold).concat();
+    let output = stream.producer().put_records(pending.clone()).unwrap();
+    let failed: Vec<_> = output.failed().map(|(index, _)| index).collect();
+    assert_eq!(failed, [4, 5], "the third of each shard");
+    for ((_, error), index) in output.failed().zip([1, 2]) {
+        assert!(matches!(error, Error::WriteThrottled { shard_id, .. } if *shard_id == id(index)));
+        assert!(error.is_retryable());
+    }
+    assert!((&output).into_iter().eq(output.records()));
+    assert_eq!(
+        output.clone().into_result().unwrap_err(),
+        *output.failed().next().unwrap().1
+    );
+
+    clock.advance(secs(1));
+    pending = failed.iter().map(|index| pending[*index].clone()).collect();
+    let output = stream.producer().put_records(pending).unwrap();
+    assert_eq!(output.failed().count(), 0);
+    let puts = output.into_result().unwrap();
+    let shards: Vec<_> = puts.iter().map(|put| put.shard_id()).collect();
+    assert_eq!(shards, [id(1), id(2)]);
+    for (index, kind) in [(1, "hot"), (2, "cold")] {
+        let expected = [0, 1, 2].map(|n| format!("{kind} {n}"));
+        assert_eq!(texts(&read_shard(&stream, index)), expected);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! merges.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
 
 use brooklet::{
@@ -623,6 +624,49 @@ mod the_end {
             assert!(subscription.get_records(10).unwrap().is_empty());
             assert!(subscription.is_finished());
         }
+    }
+
+    #[test]
+    fn comes_when_a_guard_is_dropped_in_whichever_way_and_not_before() {
+        for panics in [false, true] {
+            let (stream, _clock) = stream(2);
+            let mut subscription = stream.subscribe(TrimHorizon).unwrap();
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                let _closed = stream.close_on_drop();
+                put_into(&stream, 1, "last");
+                assert_eq!(pull(&mut subscription).texts(), ["last"]);
+                assert!(!subscription.is_finished());
+                if panics {
+                    resume_unwind(Box::new("the producer is gone"));
+                }
+            }));
+            assert_eq!(ended.is_err(), panics);
+            assert!(pull(&mut subscription).texts().is_empty());
+            assert!(subscription.is_finished());
+        }
+    }
+
+    #[test]
+    fn comes_with_the_first_guard_and_a_second_closes_nothing_more() {
+        let (stream, _clock) = stream(1);
+        let (first, second) = (stream.close_on_drop(), stream.close_on_drop());
+        drop(first);
+        assert!(
+            stream
+                .subscribe(TrimHorizon)
+                .unwrap()
+                .get_records(1)
+                .is_ok()
+        );
+        assert_eq!(
+            refused(stream.producer().put_record("key", "x")),
+            Error::StreamClosed {
+                stream: "orders".to_owned()
+            }
+        );
+        drop(second);
+        stream.close();
+        assert!(stream.subscribe(Latest).unwrap().is_finished());
     }
 
     #[test]

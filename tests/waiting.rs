@@ -4,6 +4,7 @@
 //! What both promise is written once and run for both. Nothing here sleeps: a waiting thread is
 //! seen by the clock, and a wake-up that is lost fails the test instead of hanging it.
 
+use std::iter::FusedIterator;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -11,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use brooklet::{
-    Batches, Error, HashKey, Limits, ManualClock, RecordBatch, Registry, ShardIterator,
-    StartingPosition, Stream, Subscription, SubscriptionBatches, Timestamp,
+    Batches, BlockingBatches, Error, HashKey, Limits, ManualClock, RecordBatch, Registry,
+    ShardIterator, StartingPosition, Stream, Subscription, SubscriptionBatches, Timestamp,
 };
 use common::{
     build, clock, id, millis, now_ms, put_into, put_many, refused, secs, stream, until, view_texts,
@@ -34,6 +35,7 @@ type BoxedFuture<'a> = Pin<Box<dyn Future<Output = Result<RecordBatch, Error>> +
 /// What an iterator and a subscription have in common.
 trait Reader: Send + Sized + 'static {
     type Batches: FusedStream<Item = Result<RecordBatch, Error>> + Send + Unpin;
+    type Blocking: FusedIterator<Item = Result<RecordBatch, Error>> + Send;
 
     fn on(stream: &Stream, position: StartingPosition) -> Self;
     fn get(&mut self, limit: usize) -> Result<RecordBatch, Error>;
@@ -43,12 +45,15 @@ trait Reader: Send + Sized + 'static {
     fn bell(&mut self) -> Receiver<()>;
     fn into_batches(self, limit: usize) -> Self::Batches;
     fn from_batches(batches: Self::Batches) -> Self;
+    fn into_blocking(self, limit: usize) -> Self::Blocking;
+    fn from_blocking(batches: Self::Blocking) -> Self;
 }
 
 macro_rules! reader {
     ($reader:ty, $batches:ty, $back:ident, |$stream:ident, $position:ident| $on:expr) => {
         impl Reader for $reader {
             type Batches = $batches;
+            type Blocking = BlockingBatches<$reader>;
 
             fn on($stream: &Stream, $position: StartingPosition) -> Self {
                 $on.expect("the position is good")
@@ -80,6 +85,14 @@ macro_rules! reader {
 
             fn from_batches(batches: Self::Batches) -> Self {
                 batches.$back()
+            }
+
+            fn into_blocking(self, limit: usize) -> Self::Blocking {
+                self.batches_blocking(limit)
+            }
+
+            fn from_blocking(batches: Self::Blocking) -> Self {
+                batches.into_reader()
             }
         }
     };
@@ -137,6 +150,17 @@ both_promise! {
     as_batches_goes_on_after_a_throttled_read
     as_batches_can_be_turned_back
     as_batches_that_is_dropped_keeps_no_waker
+
+    as_blocking_batches_gives_every_record_once
+    as_blocking_batches_waits_for_as_long_as_it_takes
+    as_blocking_batches_ends_with_its_stream_and_stays_ended
+    as_blocking_batches_ends_after_an_error_that_no_retry_mends
+    as_blocking_batches_wakes_when_its_stream_is_deleted
+    as_blocking_batches_goes_on_after_a_throttled_read
+    as_blocking_batches_tells_of_records_that_were_missed
+    as_blocking_batches_ends_when_the_clock_is_at_its_end
+    as_blocking_batches_can_be_turned_back
+    as_blocking_batches_wakes_when_a_guard_closes_its_stream
 
     rings_while_there_is_something_to_read
     rings_once_for_many_records
@@ -646,6 +670,151 @@ fn as_batches_that_is_dropped_keeps_no_waker<R: Reader>() {
     );
 }
 
+// Blocking batches.
+
+fn as_blocking_batches_gives_every_record_once<R: Reader>() {
+    in_time(|| {
+        let (stream, _clock) = stream(1);
+        put_many(&stream, 5);
+        stream.close();
+        let mut read = Vec::new();
+        for batch in R::on(&stream, TrimHorizon).into_blocking(2) {
+            let batch = batch.unwrap();
+            assert!((1..=2).contains(&batch.len()));
+            read.extend(view_texts(&batch));
+        }
+        assert_eq!(read, ["r0", "r1", "r2", "r3", "r4"]);
+    });
+}
+
+fn as_blocking_batches_waits_for_as_long_as_it_takes<R: Reader>() {
+    let (stream, clock) = stream(1);
+    let mut batches = R::on(&stream, TrimHorizon).into_blocking(10);
+    for data in ["first", "second"] {
+        let year_and_put = || {
+            clock.advance(secs(365 * 24 * 3600));
+            assert_eq!(clock.sleeper_count(), 1, "it waits on");
+            put_into(&stream, 0, data);
+        };
+        let batch = while_it_waits(&clock, || batches.next(), year_and_put);
+        assert_eq!(view_texts(&batch.unwrap().unwrap()), [data]);
+    }
+    assert_eq!(waiting_readers_left_by(batches, &stream), 0);
+}
+
+fn waiting_readers_left_by<T>(reader: T, stream: &Stream) -> usize {
+    drop(reader);
+    waiting_readers(stream)
+}
+
+fn as_blocking_batches_ends_with_its_stream_and_stays_ended<R: Reader>() {
+    let (stream, clock) = stream(1);
+    put_many(&stream, 3);
+    let mut batches = R::on(&stream, TrimHorizon).into_blocking(100);
+    assert_eq!(batches.next().unwrap().unwrap().len(), 3);
+    let close = || stream.close();
+    // An iterator is told of the end of its shard by a batch; a subscription is at its end.
+    let ended = while_it_waits(&clock, || batches.next(), close);
+    assert!(ended.is_none_or(|batch| batch.unwrap().is_empty()));
+    in_time(move || {
+        for _ in 0..3 {
+            assert!(batches.next().is_none());
+        }
+    });
+}
+
+fn as_blocking_batches_ends_after_an_error_that_no_retry_mends<R: Reader>() {
+    in_time(|| {
+        let registry = Registry::builder().clock(clock()).build();
+        let stream = registry.create(Stream::builder("orders")).unwrap();
+        let bad_limit = R::on(&stream, TrimHorizon).into_blocking(0);
+        let deleted = R::on(&stream, TrimHorizon).into_blocking(10);
+        registry.delete("orders").unwrap();
+        for mut batches in [bad_limit, deleted] {
+            assert!(!refused(batches.next().unwrap()).is_retryable());
+            assert!(batches.next().is_none());
+            assert!(batches.next().is_none());
+        }
+    });
+}
+
+fn as_blocking_batches_wakes_when_its_stream_is_deleted<R: Reader>() {
+    let clock = clock();
+    let registry = Registry::builder().clock(clock.clone()).build();
+    let stream = registry.create(Stream::builder("orders")).unwrap();
+    let mut batches = R::on(&stream, TrimHorizon).into_blocking(10);
+    let delete = || registry.delete("orders").unwrap();
+    let error = refused(while_it_waits(&clock, || batches.next(), delete).unwrap());
+    assert!(matches!(error, Error::StreamNotFound { .. }));
+    assert!(in_time(move || batches.next()).is_none());
+}
+
+fn as_blocking_batches_goes_on_after_a_throttled_read<R: Reader>() {
+    in_time(|| {
+        let limits = Limits::unlimited().get_records_per_second(Some(1));
+        let (stream, clock) = build(Stream::builder("orders").limits(limits));
+        put_many(&stream, 3);
+        let mut batches = R::on(&stream, TrimHorizon).into_blocking(1);
+        let mut read = Vec::new();
+        for _ in 0..3 {
+            read.extend(view_texts(&batches.next().unwrap().unwrap()));
+            let throttled = refused(batches.next().unwrap());
+            assert!(matches!(throttled, Error::ReadThrottled { .. }));
+            clock.advance(secs(1));
+        }
+        assert_eq!(read, ["r0", "r1", "r2"]);
+    });
+}
+
+fn as_blocking_batches_tells_of_records_that_were_missed<R: Reader>() {
+    in_time(|| {
+        let (stream, clock) = build(Stream::builder("orders").retention(secs(10)));
+        let mut batches = R::on(&stream, TrimHorizon).into_blocking(10);
+        put_many(&stream, 1);
+        assert_eq!(batches.next().unwrap().unwrap().missed_count(), 0);
+        put_many(&stream, 3);
+        clock.advance(secs(11));
+        let batch = batches.next().unwrap().unwrap();
+        assert_eq!((batch.len(), batch.missed_count()), (0, 3));
+    });
+}
+
+fn as_blocking_batches_ends_when_the_clock_is_at_its_end<R: Reader>() {
+    let (stream, clock) = stream(1);
+    let mut batches = R::on(&stream, TrimHorizon).into_blocking(10);
+    let end_of_time = || clock.advance(Duration::MAX);
+    let next = while_it_waits(&clock, || batches.next(), end_of_time);
+    assert!(next.is_none());
+    assert!(in_time(move || batches.next()).is_none());
+}
+
+fn as_blocking_batches_can_be_turned_back<R: Reader>() {
+    in_time(|| {
+        let (stream, _clock) = stream(1);
+        put_many(&stream, 3);
+        let mut batches = R::on(&stream, TrimHorizon).into_blocking(2);
+        assert_eq!(view_texts(&batches.next().unwrap().unwrap()), ["r0", "r1"]);
+        let mut reader = R::from_blocking(batches);
+        assert_eq!(view_texts(&reader.get(10).unwrap()), ["r2"]);
+    });
+}
+
+fn as_blocking_batches_wakes_when_a_guard_closes_its_stream<R: Reader>() {
+    let (stream, clock) = stream(1);
+    let batches = R::on(&stream, TrimHorizon).into_blocking(10);
+    let producer_that_panics = || {
+        let producing = || {
+            let _closed = stream.close_on_drop();
+            put_many(&stream, 3);
+            std::panic::panic_any("the producer is gone");
+        };
+        let panicked = thread::scope(|scope| scope.spawn(producing).join());
+        assert!(panicked.is_err());
+    };
+    let read = || batches.map(|batch| batch.unwrap().len()).sum::<usize>();
+    assert_eq!(while_it_waits(&clock, read, producer_that_panics), 3);
+}
+
 // The bell.
 
 fn rings_while_there_is_something_to_read<R: Reader>() {
@@ -826,6 +995,37 @@ fn the_batches_of_an_iterator_end_with_the_shard_and_its_last_records() {
         ]
     );
     assert!(batches.is_terminated());
+}
+
+#[test]
+fn the_blocking_batches_of_an_iterator_end_with_the_shard_and_its_last_records() {
+    let ended: Vec<_> = in_time(|| {
+        let (stream, _clock) = stream(1);
+        put_many(&stream, 2);
+        split(&stream);
+        ShardIterator::on(&stream, TrimHorizon)
+            .batches_blocking(1)
+            .map(Result::unwrap)
+            .map(|batch| (batch.len(), batch.shard_ended()))
+            .collect()
+    });
+    assert_eq!(ended, [(1, false), (1, true)]);
+}
+
+#[test]
+fn the_blocking_batches_of_a_subscription_follow_splits() {
+    let read: Vec<_> = in_time(|| {
+        let (stream, _clock) = stream(1);
+        put_into(&stream, 0, "parent");
+        split(&stream);
+        put_into(&stream, 1, "child");
+        stream.close();
+        Subscription::on(&stream, TrimHorizon)
+            .batches_blocking(10)
+            .flat_map(|batch| view_texts(&batch.unwrap()))
+            .collect()
+    });
+    assert_eq!(read, ["parent", "child"]);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use brooklet::Timestamp;
 use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
 
@@ -106,21 +106,10 @@ pub fn number<T: std::str::FromStr>(text: &str) -> Result<Option<T>> {
     }
 }
 
-/// The hour of a time like `2013-01-01T10:00:00Z`, counted from a day long ago.
+/// The hour of a time like `2013-01-01T10:00:00Z`, counted from 1970.
 pub fn hour_of(time: &str) -> Result<u64> {
-    let part = |range: Range<usize>| time.get(range)?.parse::<u64>().ok();
-    match (part(0..4), part(5..7), part(8..10), part(11..13)) {
-        (Some(year @ 1..), Some(month @ 1..=12), Some(day @ 1..=31), Some(hour @ 0..=23)) => {
-            // Years that begin in March have their leap day at the end.
-            let (year, month) = if month < 3 {
-                (year - 1, month + 9)
-            } else {
-                (year, month - 3)
-            };
-            let leap_days = year / 4 - year / 100 + year / 400;
-            let days = 365 * year + leap_days + (153 * month + 2) / 5 + day;
-            Ok(24 * days + hour)
-        }
-        _ => Err(format!("{time:?} is no time like 2013-01-01T10:00:00Z").into()),
+    match time.parse::<Timestamp>() {
+        Ok(timestamp) => Ok(timestamp.as_secs() / 3600),
+        Err(error) => Err(format!("{time:?}: {error}").into()),
     }
 }

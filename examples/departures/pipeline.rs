@@ -4,7 +4,7 @@ use std::num::TryFromIntError;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use brooklet::{HashKey, RecordBatch, ShardFilter, ShardId, StartingPosition, Stream};
+use brooklet::{RecordBatch, ShardFilter, ShardId, StartingPosition, Stream};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -129,7 +129,8 @@ impl Cue {
 
 /// Puts the flights in the order of the file, each with its tail number as partition key.
 fn put_flights(input: &Input, flights: &Stream, cue: Cue, progress: &Progress) -> Result<Pace> {
-    let _closed = CloseOnDrop(flights);
+    // In whichever way it ends, no reader waits for a producer that is gone.
+    let _closed = flights.close_on_drop();
     let bar = progress.bar("put", progress.flight_count);
     let (begun, mut row) = (Instant::now(), 0);
     let producer = flights.producer();
@@ -173,9 +174,7 @@ fn operate(flights: &Stream, start: Receiver<()>, done: Sender<()>) -> Result<Re
         .iter()
         .max_by_key(|shard| shard.metrics().records_in)
         .ok_or("a stream has shards until it is closed")?;
-    let range = busiest.hash_key_range();
-    let (start, end) = (range.start().get(), range.end().get());
-    flights.split_shard(busiest.id(), HashKey::new(start + (end - start) / 2))?;
+    flights.split_shard(busiest.id(), busiest.hash_key_range().midpoint())?;
 
     // The first shards of a stream lie side by side in the order of their ids.
     let merged = open
@@ -198,7 +197,7 @@ fn enrich(
     enriched: &Stream,
     progress: &Progress,
 ) -> Result<Read<Matches>> {
-    let _closed = CloseOnDrop(enriched);
+    let _closed = enriched.close_on_drop();
     let bar = progress.bar("enriched", progress.flight_count);
     let producer = enriched.producer();
     read(flights, &bar, |order, batch, matches: &mut Matches| {
@@ -209,9 +208,7 @@ fn enrich(
             matches.add(&flight);
             entries.push((record.partition_key(), flight.encode()));
         }
-        for answer in producer.put_records(entries)? {
-            answer?;
-        }
+        producer.put_records(entries)?.into_result()?;
         Ok(())
     })
 }
@@ -250,10 +247,9 @@ fn read<T: Default>(
     let begun = Instant::now();
     let (mut found, mut order) = (T::default(), KeyOrder::default());
     let (mut records, mut missed) = (0, 0);
-    let mut subscription = stream.subscribe(StartingPosition::TrimHorizon)?;
-    while !subscription.is_finished() {
-        // It returns as soon as there is a record; the timeout is for a program that has more to do.
-        let batch = subscription.get_records_timeout(BATCH_RECORDS, Duration::from_secs(1))?;
+    let subscription = stream.subscribe(StartingPosition::TrimHorizon)?;
+    for batch in subscription.batches_blocking(BATCH_RECORDS) {
+        let batch = batch?;
         each(&mut order, &batch, &mut found)?;
         records += count(batch.len())?;
         missed += batch.missed_count();
@@ -269,16 +265,6 @@ fn read<T: Default>(
         pace,
         missed,
     })
-}
-
-/// Closes a stream when its only producer is done, in whichever way, so that no reader waits for a
-/// producer that is gone.
-struct CloseOnDrop<'a>(&'a Stream);
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }
 
 fn join<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {

@@ -85,8 +85,8 @@ pub fn print_streams(streams: &[&Stream]) {
             "all".to_owned(),
             String::new(),
             grouped(metrics.records_in()),
-            grouped(metrics.sum(|shard| shard.records_out)),
-            grouped(metrics.sum(|shard| shard.bytes_in)),
+            grouped(metrics.records_out()),
+            grouped(metrics.bytes_in()),
         ]);
     }
     print(
@@ -245,7 +245,7 @@ impl Checks {
     pub fn compare_streams(&mut self, flights: &Stream, enriched: &Stream, flight_count: u64) {
         for (stream, reader_count) in [(flights, 2), (enriched, 3)] {
             let (name, metrics) = (stream.name(), stream.metrics());
-            let found = (metrics.records_in(), metrics.sum(|shard| shard.records_out));
+            let found = (metrics.records_in(), metrics.records_out());
             let expected = (flight_count, reader_count * flight_count);
             let what = format!("{name}: every record in once, and out to {reader_count} readers");
             self.equal(&what, &found, &expected);

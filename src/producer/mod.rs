@@ -38,6 +38,19 @@ pub struct PutRecordOutput {
 }
 
 /// What became of each record of a [`put_records`](Producer::put_records), in their order.
+///
+/// ```
+/// use brooklet::{Limits, Stream};
+///
+/// let limits = Limits::unlimited().write_records_per_second(Some(2));
+/// let producer = Stream::builder("orders").limits(limits).build()?.producer();
+/// let entries = [("a", "first"), ("a", "second"), ("a", "third")];
+/// let output = producer.put_records(entries)?;
+/// let again: Vec<_> = output.failed().map(|(index, _)| entries[index]).collect();
+/// assert_eq!(again, [("a", "third")]);
+/// assert!(output.into_result().is_err());
+/// # Ok::<(), brooklet::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PutRecordsOutput {
     records: Vec<Answer>,
@@ -375,7 +388,23 @@ impl PutRecordsOutput {
 
     /// How many entries were refused.
     pub fn failed_record_count(&self) -> usize {
-        self.records.iter().filter(|answer| answer.is_err()).count()
+        self.failed().count()
+    }
+
+    /// The entries that were refused: the index of each among the entries, and why. This is what a
+    /// producer puts again, if the error [is retryable](Error::is_retryable).
+    pub fn failed(&self) -> impl Iterator<Item = (usize, &Error)> {
+        let answers = self.records.iter().enumerate();
+        answers.filter_map(|(index, answer)| Some((index, answer.as_ref().err()?)))
+    }
+
+    /// Where each record went, if none was refused.
+    ///
+    /// # Errors
+    ///
+    /// The first refusal. The other records were put all the same, unless refused, too.
+    pub fn into_result(self) -> Result<Vec<PutRecordOutput>, Error> {
+        self.records.into_iter().collect()
     }
 }
 
@@ -385,6 +414,15 @@ impl IntoIterator for PutRecordsOutput {
 
     fn into_iter(self) -> Self::IntoIter {
         self.records.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a PutRecordsOutput {
+    type Item = &'a Result<PutRecordOutput, Error>;
+    type IntoIter = std::slice::Iter<'a, Result<PutRecordOutput, Error>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.records.iter()
     }
 }
 

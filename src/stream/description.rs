@@ -50,9 +50,34 @@ impl StreamMetrics {
         self.sum(|shard| shard.records_in)
     }
 
+    /// Bytes accepted by the shards that have not expired.
+    pub fn bytes_in(&self) -> u64 {
+        self.sum(|shard| shard.bytes_in)
+    }
+
+    /// Records handed to readers, over all of them, by the shards that have not expired.
+    pub fn records_out(&self) -> u64 {
+        self.sum(|shard| shard.records_out)
+    }
+
+    /// Bytes handed to readers, over all of them, by the shards that have not expired.
+    pub fn bytes_out(&self) -> u64 {
+        self.sum(|shard| shard.bytes_out)
+    }
+
     /// Records that can be read.
     pub fn records_retained(&self) -> u64 {
         self.sum(|shard| shard.records_retained)
+    }
+
+    /// Bytes that can be read.
+    pub fn bytes_retained(&self) -> u64 {
+        self.sum(|shard| shard.bytes_retained)
+    }
+
+    /// Records that were trimmed from the shards that have not expired.
+    pub fn records_trimmed(&self) -> u64 {
+        self.sum(|shard| shard.records_trimmed)
     }
 
     /// Age of the oldest record that can be read, in milliseconds.

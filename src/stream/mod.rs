@@ -33,6 +33,7 @@ use crate::shard_id::ShardId;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, OwnLine};
 
 mod builder;
+mod close_on_drop;
 mod description;
 mod filter;
 mod lineage;
@@ -42,6 +43,7 @@ mod routing;
 mod status;
 
 pub use builder::StreamBuilder;
+pub use close_on_drop::CloseOnDrop;
 pub use description::{StreamDescription, StreamMetrics};
 pub use filter::ShardFilter;
 pub use status::StreamStatus;
@@ -191,7 +193,8 @@ impl Stream {
 
     /// Lets the stream take no more records. Readers read to the end of each shard and are told
     /// that it [ended](crate::RecordBatch::shard_ended), with no children. Kinesis has no such
-    /// call; a program that ends in good order needs one.
+    /// call; a program that ends in good order needs one. [`close_on_drop`](Self::close_on_drop)
+    /// does it in any case.
     pub fn close(&self) {
         let now = self.settings().clock.now();
         let mut held = self.control(now);

@@ -11,117 +11,18 @@
 //!   sleep returns at once.
 
 use std::fmt;
-use std::ops::{Add, Sub};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::sync::{Arc, AtomicU64, Condvar, LazyLock, Mutex, Ordering};
 
-/// A point in time: milliseconds since the Unix epoch, UTC, the precision of Kinesis.
-///
-/// ```
-/// use brooklet::Timestamp;
-///
-/// let t = Timestamp::from_millis(1_357_034_400_000);
-/// assert_eq!(t.to_string(), "2013-01-01T10:00:00.000Z");
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Timestamp(u64);
+mod timestamp;
 
-impl Timestamp {
-    /// The point in time so many milliseconds after the Unix epoch.
-    pub const fn from_millis(millis: u64) -> Self {
-        Self(millis)
-    }
+pub use timestamp::{ParseTimestampError, Timestamp};
 
-    /// Milliseconds since the Unix epoch.
-    pub const fn as_millis(self) -> u64 {
-        self.0
-    }
+pub(crate) use timestamp::whole_millis;
 
-    /// Whole seconds since the Unix epoch.
-    pub const fn as_secs(self) -> u64 {
-        self.0 / 1000
-    }
-
-    /// Later by `duration` (whole milliseconds of it), or the last representable time.
-    #[must_use]
-    pub fn saturating_add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(whole_millis(duration)))
-    }
-
-    /// Earlier by `duration` (whole milliseconds of it), or the epoch.
-    #[must_use]
-    pub fn saturating_sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(whole_millis(duration)))
-    }
-
-    /// The time from `earlier` to here; zero if `earlier` is the later one.
-    pub const fn duration_since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
-    }
-}
-
-impl From<SystemTime> for Timestamp {
-    /// Times before the Unix epoch become the epoch.
-    #[inline]
-    fn from(time: SystemTime) -> Self {
-        Self(
-            time.duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, whole_millis),
-        )
-    }
-}
-
-impl From<Timestamp> for SystemTime {
-    /// Times that the system cannot hold become the last one it can, to within a factor of two.
-    fn from(timestamp: Timestamp) -> Self {
-        let mut since_epoch = Duration::from_millis(timestamp.0);
-        loop {
-            match Self::UNIX_EPOCH.checked_add(since_epoch) {
-                Some(time) => return time,
-                None => since_epoch /= 2,
-            }
-        }
-    }
-}
-
-impl Add<Duration> for Timestamp {
-    type Output = Self;
-
-    fn add(self, duration: Duration) -> Self {
-        self.saturating_add(duration)
-    }
-}
-
-impl Sub<Duration> for Timestamp {
-    type Output = Self;
-
-    fn sub(self, duration: Duration) -> Self {
-        self.saturating_sub(duration)
-    }
-}
-
-impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with milliseconds.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (secs, millis) = (self.0 / 1000, self.0 % 1000);
-        let (year, month, day) = civil_date(secs / 86_400);
-        let (hour, minute, second) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
-        )
-    }
-}
-
-impl fmt::Debug for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// What tells a stream the time, see the [module](self).
+/// What tells a stream the time: what time it is, how much has passed, and how a thread waits for it.
 ///
 /// Implementations are called with no lock of the crate held. One that panics fails the call that
 /// asked for the time and harms no stream.
@@ -270,7 +171,7 @@ impl Default for ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.shared.now_ms.load(Ordering::Acquire))
+        Timestamp::from_millis(self.shared.now_ms.load(Ordering::Acquire))
     }
 
     fn monotonic(&self) -> Duration {
@@ -382,63 +283,9 @@ impl Wake for Parked {
     }
 }
 
-/// Whole milliseconds of a duration, as many as a `u64` holds.
-#[inline]
-pub(crate) fn whole_millis(duration: Duration) -> u64 {
-    let millis = u64::from(duration.subsec_millis());
-    duration
-        .as_secs()
-        .saturating_mul(1000)
-        .saturating_add(millis)
-}
-
-/// Year, month and day of a day counted from the Unix epoch (proleptic Gregorian calendar).
-fn civil_date(days_since_epoch: u64) -> (u64, u64, u64) {
-    // Years are counted from 1 March here, so that the leap day is the last day of a year.
-    let days = days_since_epoch + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_timestamp_reads_as_rfc_3339() {
-        for (millis, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
-            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-            (4_107_542_399_000, "2100-02-28T23:59:59.000Z"),
-            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-        ] {
-            assert_eq!(Timestamp::from_millis(millis).to_string(), text);
-        }
-    }
-
-    #[test]
-    fn the_ends_of_time_neither_panic_nor_wrap() {
-        let end = Timestamp::from_millis(u64::MAX);
-        assert_eq!(end + Duration::MAX, end);
-        assert_eq!(end - Duration::MAX, Timestamp::default());
-        assert!(SystemTime::from(end) > SystemTime::UNIX_EPOCH);
-        assert!(!end.to_string().is_empty());
-        assert_eq!(
-            Timestamp::from(SystemTime::UNIX_EPOCH - Duration::from_secs(9)).as_millis(),
-            0
-        );
-    }
 
     #[test]
     fn a_manual_clock_adds_up_fractions_of_a_millisecond() {
