@@ -25,7 +25,7 @@
 //! 4. **Bounded.** [Capacity](StreamBuilder::capacity_bytes) and retention bound the memory of a
 //!    shard, whatever readers do; what a [batch](RecordBatch) holds on to is bounded, too.
 //! 5. **Fast.** A small record is copied once, into memory that is used again; a batch is read
-//!    without a lock and without a copy.
+//!    without the writers' lock and without a copy.
 //!
 //! # Layout
 //!

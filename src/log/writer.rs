@@ -25,6 +25,9 @@ pub(crate) struct Writer {
     open: Option<OpenChunk>,
     /// Place that the next record will be given.
     next: u64,
+    /// What readers were last shown as `next`: only records before it are trimmed, so that a batch
+    /// shows as a whole.
+    published: u64,
     last_arrival: u64,
     /// Bytes of keys and data in the chunks before the open one.
     sealed_bytes: u64,
@@ -75,6 +78,7 @@ impl Writer {
             out_of_line_budget: out_of_line_budget(capacity),
             open: None,
             next: FIRST_PLACE,
+            published: FIRST_PLACE,
             last_arrival: earliest,
             sealed_bytes: 0,
             oldest,
@@ -120,8 +124,9 @@ impl Writer {
         if let Some(open) = &self.open {
             open.publish();
         }
-        // Release: after the chunk's extent; pairs with `Log::next`.
+        // Release: after the chunks' extents; pairs with `Log::next`.
         log.next.store(self.next, Ordering::Release);
+        self.published = self.next;
         if self.is_over_capacity() {
             self.trim_to_capacity(log);
         }
@@ -224,9 +229,9 @@ impl Writer {
     /// Closes the open chunk, if any, and opens the next for a record that arrives at `arrival`.
     #[cold]
     fn roll(&mut self, log: &Log, arrival: u64, cutoff: u64) {
-        self.publish(log);
         self.trim_expired(log, cutoff);
         if let Some(open) = self.open.take() {
+            open.publish();
             let free = open.seal();
             self.sealed_bytes += open.end().bytes;
             if self.oldest.place < self.next {
@@ -236,6 +241,10 @@ impl Writer {
             if self.is_over_capacity() {
                 // Before a chunk is needed, so that the oldest may be filled again.
                 self.trim_to_capacity(log);
+            }
+            if self.is_over_capacity() {
+                // The batch alone is over it: it cannot show as a whole.
+                self.publish(log);
             }
         }
         let serial = self.next_serial;
@@ -299,7 +308,7 @@ impl Writer {
     fn trim_while(&mut self, log: &Log, how_much: impl Fn(&Chunk, Frame<'_>, &Self) -> Trim) {
         let before = self.oldest.place;
         let mut chunks_done = false;
-        while self.oldest.place < self.next {
+        while self.oldest.place < self.published {
             let chunk = self.take_oldest_chunk(log);
             let trimmed = self.trim_chunk(&chunk, &how_much);
             if trimmed && chunk.sealed().is_some() {
@@ -328,17 +337,21 @@ impl Writer {
         how_much: impl Fn(&Chunk, Frame<'_>, &Self) -> Trim,
     ) -> bool {
         let published = chunk.published();
+        let shows_whole = chunk.next() <= self.published;
         while self.oldest.at != published {
+            if self.oldest.place == self.published {
+                return false;
+            }
             let frame = chunk.frames(self.oldest.at, published).next();
             let frame = frame.expect("the oldest retained record is published");
             let end = match how_much(chunk, frame, self) {
                 Trim::Nothing => return false,
-                Trim::Record => {
+                Trim::RestOfChunk if shows_whole => published,
+                Trim::Record | Trim::RestOfChunk => {
                     self.oldest.charge -= frame.charge();
                     self.oldest.chunk_trimmed += frame.charge();
                     frame.end()
                 }
-                Trim::RestOfChunk => published,
             };
             self.oldest.place += u64::from(end.frames - self.oldest.at.frames);
             self.oldest.trimmed_bytes += end.bytes - self.oldest.at.bytes;

@@ -127,10 +127,12 @@ impl Producer {
         })
     }
 
-    /// Puts many records. Those of one shard keep their order, and become visible together.
+    /// Puts many records. Those of one shard keep their order, and become visible together unless
+    /// they alone are over the shard's capacity.
     ///
     /// One record that is not valid refuses them all. After that each is on its own: limits or a
-    /// full shard may refuse some, which is no error of the call.
+    /// full shard may refuse some, which is no error of the call. With [`OnFull::Wait`] each record
+    /// that finds its shard full waits, one after the other.
     ///
     /// # Errors
     ///

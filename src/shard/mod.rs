@@ -20,8 +20,9 @@
 //!
 //! # Order of locks
 //!
-//! A stream's control lock; then the states of the parents, the lower one first; then a log's
-//! directory, a list of waiters or a read limiter, of which no two are held at once.
+//! A registry's list; a stream's control lock; then its routing table, or the states of the parents,
+//! the lower one first; then a log's directory, a list of waiters or a read limiter, of which no two
+//! are held at once.
 
 use std::task::Waker;
 
@@ -735,7 +736,6 @@ impl State {
     ) -> Result<(), Refusal> {
         if core.settings.on_full != OnFull::TrimOldest {
             if self.writer.is_full_for(key_bytes, data_bytes) {
-                self.writer.publish(&core.log);
                 self.writer.trim_expired(&core.log, cutoff);
             }
             if self.writer.is_full_for(key_bytes, data_bytes) {

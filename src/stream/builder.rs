@@ -92,14 +92,16 @@ impl StreamBuilder {
     /// How much memory the records that a shard retains may take, in bytes: at least 1,024;
     /// 256 MiB unless set.
     ///
-    /// What is over is trimmed, the oldest first: record by record or, of a shard of 4 MiB or more,
-    /// up to a 64th of the capacity at a time.
+    /// What is over is trimmed, the oldest first: record by record or, where a chunk is not over a
+    /// 64th of the capacity, a chunk at a time.
     ///
-    /// A record takes 8 bytes, its partition key and its data, rounded up to 8 bytes; if its data is
-    /// over 512 bytes, which are not copied, 32 bytes for the handle besides. A shard has at
-    /// most 192 KiB of other memory and, of large records, a 128th of the capacity (32 KiB at least,
-    /// 4 MiB at most) that is trimmed and not dropped yet. What batches hold comes on top, see
-    /// [`RecordBatch`](crate::RecordBatch).
+    /// A record takes 8 bytes, its partition key and its data, rounded up to 8 bytes. One with more
+    /// than 512 bytes of data, which are not copied, takes 48 bytes, its key rounded up to 8 bytes,
+    /// and its data. What a full chunk leaves free counts, too, as long as a record of it is retained.
+    ///
+    /// A shard has at most 192 KiB of other memory and, of large records, a 128th of the capacity
+    /// (32 KiB at least, 4 MiB at most, and one record) that is trimmed and not dropped yet. What
+    /// batches hold comes on top, see [`RecordBatch`](crate::RecordBatch).
     pub const fn capacity_bytes(mut self, bytes: u64) -> Self {
         self.capacity.bytes = bytes;
         self
