@@ -435,3 +435,69 @@ fn chunk_bytes_max(capacity: Capacity) -> usize {
 fn out_of_line_budget(capacity: Capacity) -> u64 {
     (capacity.bytes / 128).clamp(32 * 1024, 4 * 1024 * 1024)
 }
+
+#[cfg(test)]
+impl Writer {
+    /// Recomputes all that is kept beside the records, from the records.
+    pub(super) fn validate(&self, log: &Log) {
+        assert_eq!(log.next(), self.next, "all is published");
+        assert_eq!(log.trim_horizon(), self.oldest.place);
+        assert!(FIRST_PLACE <= self.oldest.place && self.oldest.place <= self.next);
+
+        let directory = log.directory.lock();
+        let (mut place, mut charge, mut last_arrival) = (None, 0, 0);
+        let (mut retained_bytes, mut bytes_seen) = (0, 0);
+        for (index, chunk) in directory.chunks.iter().enumerate() {
+            assert_eq!(chunk.serial, directory.first_serial + index as u64);
+            assert_eq!(
+                chunk.first,
+                place.unwrap_or(chunk.first),
+                "places are dense"
+            );
+            let is_open = self
+                .open
+                .as_ref()
+                .is_some_and(|open| Arc::ptr_eq(open.chunk(), chunk));
+            assert_eq!(
+                chunk.sealed().is_none(),
+                is_open,
+                "only the open chunk is not sealed"
+            );
+            let retained_before = charge;
+            let mut whole = 0;
+            for frame in chunk.frames(Extent::START, chunk.published()) {
+                assert!(last_arrival <= frame.arrival(), "arrivals never go back");
+                last_arrival = frame.arrival();
+                whole += frame.charge();
+                let bytes = frame.end().bytes - frame.start().bytes;
+                bytes_seen += bytes;
+                if frame.place() >= self.oldest.place {
+                    charge += frame.charge();
+                    retained_bytes += bytes;
+                }
+            }
+            if let Some(sealed) = chunk.sealed() {
+                assert_eq!(sealed.last_arrival, last_arrival);
+                assert!(whole <= sealed.charge);
+                if charge > retained_before {
+                    // What it left free.
+                    charge += sealed.charge - whole;
+                }
+                assert!(
+                    charge > retained_before,
+                    "a chunk without a retained record goes"
+                );
+            }
+            place = Some(chunk.next());
+        }
+        assert_eq!(
+            place.unwrap_or(self.next),
+            self.next,
+            "the last chunk ends with the last record"
+        );
+        assert_eq!(charge, self.oldest.charge);
+        assert_eq!(self.bytes_in() - self.bytes_trimmed(), retained_bytes);
+        assert!(bytes_seen >= retained_bytes && last_arrival <= self.last_arrival);
+        assert!(!self.is_over_capacity());
+    }
+}
