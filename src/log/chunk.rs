@@ -11,9 +11,10 @@
 //!
 //! A small record's data follows its key; of a large one the frame holds the number of the slot in
 //! which the caller's [`Bytes`] lie. Slots grow from the end of the chunk towards the frames, so that
-//! the frames alone are plain bytes, which owned records may share. The extent that is published
-//! (frames, units and the bytes that users put) is one word, so that a reader sees all three of
-//! one moment with one load.
+//! the frames alone are plain bytes, which owned records may share. An extent (frames, units and the
+//! bytes that users put) is one word, so that a reader sees all three of one moment with one load.
+//! The [log](super::Log) shows how much of the open chunk is published; a chunk that is full is sealed
+//! with its own.
 //!
 //! # Invariants
 //!
@@ -22,7 +23,7 @@
 //! 2. What lies before the published extent, and the slots that it names, never change while anyone
 //!    holds the chunk: it is used again only through `Arc::get_mut`, that is, when nobody else holds it.
 //! 3. Every [`Extent`] is the start of a frame or the end of the last one: it begins at zero and
-//!    moves on frame by frame, or comes from the published word. An extent is used only with the
+//!    moves on frame by frame, or was shown by the writer. An extent is used only with the
 //!    chunk that it came from: [`Cursor`](super::Cursor) keeps the chunk's serial number, which no
 //!    other chunk of the log ever has.
 //! 4. Each handle is dropped exactly once: `dropped` counts a slot before its handle is dropped, so
@@ -52,7 +53,7 @@ const _: () =
 /// What a record takes beyond its key and data, at most: header, number of the slot, slot, padding.
 pub(crate) const OVERHEAD_BYTES_MAX: u64 = ((1 + 1 + SLOT_UNITS + 1) * UNIT_BYTES) as u64;
 
-/// The largest chunk, so that every field of the published word has room.
+/// The largest chunk, so that every field of a packed extent has room.
 pub(crate) const CHUNK_BYTES_MAX: usize = 64 * 1024;
 /// A chunk has room for the largest frame: 8 bytes of header, a key of 1,024, data copied in.
 pub(crate) const CHUNK_BYTES_MIN: usize = 2 * 1024;
@@ -74,13 +75,15 @@ impl Extent {
         bytes: 0,
     };
 
-    const fn pack(self) -> u64 {
+    #[inline]
+    pub(super) const fn pack(self) -> u64 {
         self.bytes << (Self::FRAME_BITS + Self::UNIT_BITS)
             | (self.units as u64) << Self::FRAME_BITS
             | self.frames as u64
     }
 
-    const fn unpack(word: u64) -> Self {
+    #[inline]
+    pub(super) const fn unpack(word: u64) -> Self {
         Self {
             frames: (word & ((1 << Self::FRAME_BITS) - 1)) as u32,
             units: (word >> Self::FRAME_BITS & ((1 << Self::UNIT_BITS) - 1)) as u32,
@@ -225,19 +228,12 @@ pub(crate) struct Chunk {
     units: Box<[UnsafeCell<u64>]>,
     /// Slots whose handles are dropped; only with `&mut`.
     dropped: usize,
-    /// What a chunk that is no longer open holds; its charge is 0 until then.
+    /// What a chunk that is no longer open holds; the packed extent is 0 until then.
+    sealed_extent: AtomicU64,
     sealed_last_arrival: AtomicU64,
     sealed_charge: AtomicU64,
-    /// What the writer stores with each record, on a line that readers load once a batch.
-    written: OwnLine<Written>,
-}
-
-#[derive(Debug, Default)]
-struct Written {
-    /// Packed [`Extent`] up to which readers may read.
-    published: AtomicU64,
-    /// Slots that hold handles.
-    slots: AtomicUsize,
+    /// Slots that hold handles: written with each of them, and so on a line of its own.
+    slots: OwnLine<AtomicUsize>,
 }
 
 // SAFETY: units before the published extent and the slots that it names are only read, all others
@@ -259,27 +255,15 @@ impl Chunk {
             base_arrival: 0,
             units,
             dropped: 0,
+            sealed_extent: AtomicU64::new(0),
             sealed_last_arrival: AtomicU64::new(0),
             sealed_charge: AtomicU64::new(0),
-            written: OwnLine::default(),
+            slots: OwnLine::default(),
         }
     }
 
     pub(crate) fn capacity_bytes(&self) -> usize {
         self.units.len() * UNIT_BYTES
-    }
-
-    /// What readers may read, all of it written before.
-    #[inline]
-    pub(crate) fn published(&self) -> Extent {
-        // Acquire: pairs with the release in `OpenChunk::publish`.
-        Extent::unpack(self.written.published.load(Ordering::Acquire))
-    }
-
-    /// Place of the record after the last published one.
-    #[inline]
-    pub(crate) fn next(&self) -> u64 {
-        self.first + u64::from(self.published().frames)
     }
 
     /// Arrival of the first record.
@@ -288,23 +272,24 @@ impl Chunk {
     }
 
     /// What the chunk holds, if it is no longer open.
+    #[inline]
     pub(crate) fn sealed(&self) -> Option<Sealed> {
-        let charge = self.sealed_charge.load(Ordering::Relaxed);
-        let last_arrival = self.sealed_last_arrival.load(Ordering::Relaxed);
-        (charge > 0).then_some(Sealed {
-            last_arrival,
-            charge,
+        // Acquire: pairs with the release in `OpenChunk::seal`.
+        let extent = self.sealed_extent.load(Ordering::Acquire);
+        (extent != 0).then(|| Sealed {
+            extent: Extent::unpack(extent),
+            last_arrival: self.sealed_last_arrival.load(Ordering::Relaxed),
+            charge: self.sealed_charge.load(Ordering::Relaxed),
         })
     }
 
     pub(crate) fn has_handles(&self) -> bool {
-        self.written.slots.load(Ordering::Relaxed) != 0
+        self.slots.load(Ordering::Relaxed) != 0
     }
 
     /// The frames from one extent to another.
     #[inline]
     pub(crate) fn frames(&self, from: Extent, to: Extent) -> Frames<'_> {
-        debug_assert!(to.units <= self.published().units);
         Frames {
             chunk: self,
             at: from,
@@ -315,7 +300,7 @@ impl Chunk {
     /// Drops the handles of all frames, each even if another's drop panics. User code may run: call
     /// it with no lock held.
     pub(crate) fn drop_handles(&mut self) {
-        let slots = *self.written.0.slots.get_mut();
+        let slots = *self.slots.0.get_mut();
         let mut calls = CallOuts::default();
         while self.dropped < slots {
             let slot = self.slot(self.dropped);
@@ -378,11 +363,11 @@ impl OpenChunk {
             return Err(chunk);
         };
         // In any build: a handle that is written over would leak, or worse.
-        assert!(fresh.dropped == *fresh.written.0.slots.get_mut());
+        assert!(fresh.dropped == *fresh.slots.0.get_mut());
         (fresh.serial, fresh.first, fresh.base_arrival) = (serial, first, base_arrival);
         fresh.dropped = 0;
-        fresh.written = OwnLine::default();
-        *fresh.sealed_charge.get_mut() = 0;
+        *fresh.slots.0.get_mut() = 0;
+        *fresh.sealed_extent.get_mut() = 0;
         Ok(Self {
             chunk,
             end: Extent::START,
@@ -464,7 +449,7 @@ impl OpenChunk {
                     ptr::copy_nonoverlapping(key.as_ptr(), to, key.len());
                 }
                 self.slots = slots;
-                self.chunk.written.slots.store(slots, Ordering::Relaxed);
+                self.chunk.slots.store(slots, Ordering::Relaxed);
                 self.out_of_line_left = self.out_of_line_left.saturating_sub(*data_bytes as u64);
             }
         }
@@ -477,19 +462,10 @@ impl OpenChunk {
         Some(charge)
     }
 
-    /// Shows readers all frames that were written.
-    #[inline]
-    pub(crate) fn publish(&self) {
-        // Release: the frames are written before. Pairs with the load in `Chunk::published`.
-        self.chunk
-            .written
-            .published
-            .store(self.end.pack(), Ordering::Release);
-    }
-
     /// Writes down what the chunk holds: it will not get more. What is left free counts, too, and is
-    /// returned. Only the writer's side asks for it.
+    /// returned.
     pub(crate) fn seal(&self) -> u64 {
+        assert!(self.end.frames > 0, "a chunk is opened for a record");
         let free = self.free_bytes() as u64;
         self.chunk
             .sealed_last_arrival
@@ -497,6 +473,11 @@ impl OpenChunk {
         self.chunk
             .sealed_charge
             .store(self.charge + free, Ordering::Relaxed);
+        // Release: the frames and what is said of them are written before. Pairs with
+        // `Chunk::sealed`.
+        self.chunk
+            .sealed_extent
+            .store(self.end.pack(), Ordering::Release);
         free
     }
 }
@@ -504,6 +485,7 @@ impl OpenChunk {
 /// What a chunk that is no longer open holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sealed {
+    pub(crate) extent: Extent,
     /// Arrival of its last record.
     pub(crate) last_arrival: u64,
     /// Charge of all its records, and what it leaves free.

@@ -14,10 +14,12 @@
 //!
 //! # Promises, and how they could break
 //!
-//! 1. **A reader sees a record whole or not at all.** The writer stores the chunk's published
-//!    extent, then `next`, each with release; a reader loads `next` with acquire and never reads
-//!    beyond it. Were `next` stored first, a reader could run past the published frames; were a
-//!    reader to follow the extent alone, two readers could disagree on what comes first.
+//! 1. **A reader sees a record whole or not at all.** The writer stores the open chunk's extent, then
+//!    `next`, each with release; a reader loads `next` with acquire and never reads beyond it. Were
+//!    `next` stored first, a reader could run past the published frames. The two lie on one line:
+//!    a reader on another core waits for it once. A full chunk is sealed with its own extent before
+//!    an extent of the next one shows: were a reader to look at the chunk's first, it could take
+//!    the next one's for it.
 //! 2. **What a reader holds stays.** A batch holds its chunks; a chunk is filled again only when
 //!    nobody else holds it, and freed by the last holder.
 //! 3. **`trim_horizon <= next`, and neither ever goes down.** `next` is stored before the horizon.
@@ -38,6 +40,7 @@ mod chunk;
 mod tests;
 mod writer;
 
+use chunk::Sealed;
 pub(crate) use chunk::{
     Chunk, Extent, Frame, Frames, Memory, OVERHEAD_BYTES_MAX, charge, data_bytes_max,
 };
@@ -49,11 +52,19 @@ pub(crate) const FIRST_PLACE: u64 = 1;
 /// What readers see of a log, see the [module](self).
 #[derive(Debug)]
 pub(crate) struct Log {
-    /// Place that the next record will be given; all before it may be read.
-    next: OwnLine<AtomicU64>,
+    tip: OwnLine<Tip>,
     /// Place of the oldest retained record.
     trim_horizon: OwnLine<AtomicU64>,
     directory: OwnLine<Mutex<Directory>>,
+}
+
+/// What the writer shows with each publish.
+#[derive(Debug)]
+struct Tip {
+    /// Place that the next record will be given; all before it may be read.
+    next: AtomicU64,
+    /// Packed [`Extent`] of the chunk that was open when `next` was shown.
+    open_extent: AtomicU64,
 }
 
 /// The chunks that hold retained records, the oldest first, with consecutive serial numbers.
@@ -104,7 +115,10 @@ impl Cursor {
 impl Log {
     pub(crate) fn new() -> Self {
         Self {
-            next: OwnLine(AtomicU64::new(FIRST_PLACE)),
+            tip: OwnLine(Tip {
+                next: AtomicU64::new(FIRST_PLACE),
+                open_extent: AtomicU64::new(0),
+            }),
             trim_horizon: OwnLine(AtomicU64::new(FIRST_PLACE)),
             directory: OwnLine::default(),
         }
@@ -113,8 +127,28 @@ impl Log {
     /// Place that the next record will be given.
     #[inline]
     pub(crate) fn next(&self) -> u64 {
-        // Acquire: pairs with `Writer::publish`.
-        self.next.load(Ordering::Acquire)
+        // Acquire: pairs with `show`.
+        self.tip.next.load(Ordering::Acquire)
+    }
+
+    /// Shows readers the records before `next`, of which the last lies at the end of the extent.
+    #[inline]
+    fn show(&self, open_extent: Extent, next: u64) {
+        // Release, both: the frames are written before. Pairs with `published` and `next`.
+        self.tip
+            .open_extent
+            .store(open_extent.pack(), Ordering::Release);
+        self.tip.next.store(next, Ordering::Release);
+    }
+
+    /// How much of a chunk that has a published record may be read.
+    #[inline]
+    fn published(&self, chunk: &Chunk) -> Extent {
+        // In this order: once an extent of a later chunk shows, this one is sealed.
+        let open_extent = self.tip.open_extent.load(Ordering::Acquire);
+        chunk
+            .sealed()
+            .map_or_else(|| Extent::unpack(open_extent), |sealed| sealed.extent)
     }
 
     /// Place of the oldest retained record; `next` while there is none.
@@ -134,7 +168,7 @@ impl Log {
             let Some((chunk, from)) = self.locate(*cursor) else {
                 break;
             };
-            let published = chunk.published();
+            let published = self.published(&chunk);
             let rest = u64::from(published.frames - from.frames);
             let records = rest.min(next - cursor.place).min(left.records);
             let bytes = published.bytes - from.bytes;
@@ -174,7 +208,7 @@ impl Log {
             return None;
         }
         let (chunk, from) = self.locate(cursor)?;
-        chunk.frames(from, chunk.published()).next().map(look)
+        chunk.frames(from, self.published(&chunk)).next().map(look)
     }
 
     /// Place of the first retained record that arrived at `arrival` or later; `next` if none has.
@@ -183,7 +217,10 @@ impl Log {
         let (chunk, following) = {
             let directory = self.directory.lock();
             let chunks = &directory.chunks;
-            let index = chunks.partition_point(|chunk| chunk.first_arrival() < arrival);
+            // A chunk that has no published record yet has nothing to be found.
+            let is_before =
+                |chunk: &Arc<Chunk>| chunk.first < next && chunk.first_arrival() < arrival;
+            let index = chunks.partition_point(is_before);
             let following = chunks.get(index).map_or(next, |chunk| chunk.first);
             (
                 index
@@ -195,7 +232,7 @@ impl Log {
         let place = chunk
             .and_then(|chunk| {
                 chunk
-                    .frames(Extent::START, chunk.published())
+                    .frames(Extent::START, self.published(&chunk))
                     .find(|frame| frame.arrival() >= arrival)
                     .map(|frame| frame.place())
             })
@@ -212,7 +249,9 @@ impl Log {
                 .and_then(|(serial, at)| Some((directory.index_of(serial)?, at)));
             if let Some((index, at)) = hinted {
                 let chunk = &directory.chunks[index];
-                if chunk.next() > cursor.place {
+                let is_filled =
+                    |sealed: Sealed| chunk.first + u64::from(sealed.extent.frames) <= cursor.place;
+                if !chunk.sealed().is_some_and(is_filled) {
                     return Some((Arc::clone(chunk), at));
                 }
                 // The hint is the end of a full chunk: the record is the first of the one after.
@@ -224,7 +263,7 @@ impl Log {
             Arc::clone(&directory.chunks[after.checked_sub(1)?])
         };
         let frame = chunk
-            .frames(Extent::START, chunk.published())
+            .frames(Extent::START, self.published(&chunk))
             .nth(usize::try_from(cursor.place - chunk.first).ok()?)?;
         let at = frame.start();
         Some((chunk, at))

@@ -121,11 +121,8 @@ impl Writer {
     /// Shows readers all that was appended, then trims what is over the capacity.
     #[inline]
     pub(crate) fn publish(&mut self, log: &Log) {
-        if let Some(open) = &self.open {
-            open.publish();
-        }
-        // Release: after the chunks' extents; pairs with `Log::next`.
-        log.next.store(self.next, Ordering::Release);
+        let open_extent = self.open.as_ref().map_or(Extent::START, OpenChunk::end);
+        log.show(open_extent, self.next);
         self.published = self.next;
         if self.is_over_capacity() {
             self.trim_to_capacity(log);
@@ -175,7 +172,7 @@ impl Writer {
             return None;
         }
         let chunk = self.take_oldest_chunk(log);
-        let frame = chunk.frames(self.oldest.at, chunk.published()).next();
+        let frame = chunk.frames(self.oldest.at, self.written(&chunk)).next();
         let arrival = frame.map(|frame| frame.arrival());
         self.oldest.chunk = Some(chunk);
         Some(arrival.expect("the oldest retained record is published"))
@@ -231,7 +228,6 @@ impl Writer {
     fn roll(&mut self, log: &Log, arrival: u64, cutoff: u64) {
         self.trim_expired(log, cutoff);
         if let Some(open) = self.open.take() {
-            open.publish();
             let free = open.seal();
             self.sealed_bytes += open.end().bytes;
             if self.oldest.place < self.next {
@@ -336,17 +332,17 @@ impl Writer {
         chunk: &Chunk,
         how_much: impl Fn(&Chunk, Frame<'_>, &Self) -> Trim,
     ) -> bool {
-        let published = chunk.published();
-        let shows_whole = chunk.next() <= self.published;
-        while self.oldest.at != published {
+        let written = self.written(chunk);
+        let shows_whole = chunk.first + u64::from(written.frames) <= self.published;
+        while self.oldest.at != written {
             if self.oldest.place == self.published {
                 return false;
             }
-            let frame = chunk.frames(self.oldest.at, published).next();
-            let frame = frame.expect("the oldest retained record is published");
+            let frame = chunk.frames(self.oldest.at, written).next();
+            let frame = frame.expect("the oldest retained record is written");
             let end = match how_much(chunk, frame, self) {
                 Trim::Nothing => return false,
-                Trim::RestOfChunk if shows_whole => published,
+                Trim::RestOfChunk if shows_whole => written,
                 Trim::Record | Trim::RestOfChunk => {
                     self.oldest.charge -= frame.charge();
                     self.oldest.chunk_trimmed += frame.charge();
@@ -371,7 +367,7 @@ impl Writer {
             .oldest
             .chunk
             .take()
-            .filter(|chunk| chunk.next() > self.oldest.place);
+            .filter(|chunk| self.end_of(chunk) > self.oldest.place);
         found.unwrap_or_else(|| {
             let directory = log.directory.lock();
             let place = self.oldest.place;
@@ -387,6 +383,20 @@ impl Writer {
         })
     }
 
+    /// How much of a chunk is written; more than is published, in the middle of a batch.
+    fn written(&self, chunk: &Chunk) -> Extent {
+        match chunk.sealed() {
+            Some(sealed) => sealed.extent,
+            // There is one that is not sealed: the open one.
+            None => self.open.as_ref().map_or(Extent::START, OpenChunk::end),
+        }
+    }
+
+    /// Place after the last record that is written to a chunk.
+    fn end_of(&self, chunk: &Chunk) -> u64 {
+        chunk.first + u64::from(self.written(chunk).frames)
+    }
+
     /// Takes the chunks without a retained record out of the directory, but never the open one.
     fn release_chunks(&mut self, log: &Log) {
         let open_first = self
@@ -398,7 +408,7 @@ impl Writer {
                 let mut directory = log.directory.lock();
                 match directory.chunks.front() {
                     Some(front)
-                        if front.first < open_first && front.next() <= self.oldest.place =>
+                        if front.first < open_first && self.end_of(front) <= self.oldest.place =>
                     {
                         directory.first_serial += 1;
                         directory.chunks.pop_front()
@@ -465,7 +475,7 @@ impl Writer {
             );
             let retained_before = charge;
             let mut whole = 0;
-            for frame in chunk.frames(Extent::START, chunk.published()) {
+            for frame in chunk.frames(Extent::START, self.written(chunk)) {
                 assert!(last_arrival <= frame.arrival(), "arrivals never go back");
                 last_arrival = frame.arrival();
                 whole += frame.charge();
@@ -488,7 +498,7 @@ impl Writer {
                     "a chunk without a retained record goes"
                 );
             }
-            place = Some(chunk.next());
+            place = Some(self.end_of(chunk));
         }
         assert_eq!(
             place.unwrap_or(self.next),
