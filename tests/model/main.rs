@@ -1,0 +1,79 @@
+//! Random operations on a stream and on its twin, which must agree in everything that can be seen.
+//!
+//! [`twin`] is the executable specification: what a stream does, said naively. [`op`] has the
+//! operations, [`run`] does each to both and compares. The clock is turned by hand, also back.
+//!
+//! `PROPTEST_CASES` sets how many cases are run. A failure shows the plan of the stream and the
+//! fewest operations that still fail: write them down as a test below.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod limits;
+mod op;
+mod run;
+mod twin;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use brooklet::{Limits, Stream};
+use proptest::test_runner::{Config, TestError, TestRunner};
+
+use crate::op::{ops, plans};
+use crate::run::{Run, TO_BE_SEEN};
+
+const CASES: u32 = 2_000;
+
+#[test]
+fn any_operations_do_to_a_stream_what_they_do_to_its_twin() {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    let cases = cases.unwrap_or(CASES);
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let seen = RefCell::new(BTreeSet::new());
+    let result = TestRunner::new(config).run(&(plans(), ops()), |(plan, ops)| {
+        seen.borrow_mut().extend(Run::new(&plan).run(&ops));
+        Ok(())
+    });
+    match result {
+        Ok(()) => {}
+        Err(TestError::Fail(why, (plan, ops))) => {
+            let ops: Vec<_> = ops.iter().map(|op| format!("    {op:?},\n")).collect();
+            panic!("{why}\n{plan:?}\n[\n{}]", ops.concat());
+        }
+        Err(TestError::Abort(why)) => panic!("{why}"),
+    }
+    // A few cases need not see everything.
+    if cases >= CASES {
+        let seen = seen.into_inner();
+        let unseen: Vec<_> = TO_BE_SEEN
+            .iter()
+            .filter(|what| !seen.contains(*what))
+            .collect();
+        assert!(unseen.is_empty(), "{cases} cases saw nothing of {unseen:?}");
+    }
+}
+
+/// A put that the limits refuse was tried twice, and counted twice.
+#[test]
+fn a_put_that_is_throttled_counts_once() {
+    let limits = Limits::unlimited().write_records_per_second(Some(1));
+    let (stream, _clock) = common::build(Stream::builder("orders").limits(limits));
+    let producer = stream.producer();
+    producer
+        .put_record("key", "first")
+        .expect("there is room for one");
+    for throttled in 1..=3 {
+        let error = common::refused(producer.put_record("key", "more"));
+        assert_eq!(error.code(), "ProvisionedThroughputExceededException");
+        assert_eq!(
+            stream.metrics().sum(|shard| shard.puts_throttled),
+            throttled
+        );
+    }
+}
