@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use brooklet::{
     Clock, Error, HashKey, ManualClock, OnFull, Producer, RecordBatch, Registry, SequenceNumber,
-    Shard, ShardId, StartingPosition, Stream, Subscription,
+    Shard, ShardFilter, ShardId, StartingPosition, Stream, Subscription,
 };
 use bytes::Bytes;
 use common::{build, clock, id, key_of, millis, now_ms, put_into, secs, stream, text, until};
@@ -20,7 +20,7 @@ use futures_executor::{block_on, block_on_stream};
 
 mod common;
 
-use StartingPosition::{AfterSequenceNumber, Latest, TrimHorizon};
+use StartingPosition::{AfterSequenceNumber, AtTimestamp, Latest, TrimHorizon};
 
 const HOUR: Duration = secs(3_600);
 
@@ -245,6 +245,10 @@ fn reshard(stream: &Stream, seed: u64, stop: &AtomicBool) {
         }
         let mut open: Vec<_> = stream.shards().into_iter().filter(Shard::is_open).collect();
         open.sort_by_key(|shard| shard.hash_key_range().start());
+        if open.is_empty() {
+            // Each was closed by another thread after it was listed.
+            continue;
+        }
         let at = dice.roll(open.len() as u64) as usize;
         let shard = &open[at];
         let result = match (open.get(at + 1), dice.roll(4)) {
@@ -369,6 +373,15 @@ fn read_by_children(stream: &Stream, first: &[Shard]) -> Given {
     given
 }
 
+/// Closes a stream even if a check fails, so that its readers end and the test tells why.
+struct CloseOnDrop<'a>(&'a Stream);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Everything at once on one stream. Returns what was missed, over all subscriptions.
 fn account_for_everything(stream: &Stream, clock: Option<&ManualClock>, seed: u64) -> u64 {
     const PRODUCERS: u64 = 4;
@@ -377,6 +390,7 @@ fn account_for_everything(stream: &Stream, clock: Option<&ManualClock>, seed: u6
     let subscribe = || stream.subscribe(TrimHorizon).expect("an active stream");
     let timeout = if clock.is_some() { millis(30) } else { HOUR };
     let (ledger, all, single) = thread::scope(|scope| {
+        let _end = CloseOnDrop(stream);
         let readers = [
             scope.spawn({
                 let subscription = subscribe();
@@ -480,6 +494,7 @@ fn iterators_that_follow_the_children_are_given_every_record_in_the_order_of_its
     let (stream, _clock) = stream(3);
     let (first, stop) = (stream.shards(), AtomicBool::new(false));
     thread::scope(|scope| {
+        let _end = CloseOnDrop(&stream);
         let readers = [(); 2].map(|()| scope.spawn(|| read_by_children(&stream, &first)));
         // An iterator at the trim horizon misses nothing: the readers need not begin first.
         let producers = [0, 1].map(|name| {
@@ -502,12 +517,74 @@ fn iterators_that_follow_the_children_are_given_every_record_in_the_order_of_its
     });
 }
 
+/// Splits the only shard and merges its children, over and over.
+fn split_and_merge(stream: &Stream, rounds: u32) {
+    for round in 0..rounds {
+        let only = 3 * round;
+        stream
+            .split_shard(id(only), HashKey::new(1 << 127))
+            .expect("it is open");
+        stream
+            .merge_shards(id(only + 1), id(only + 2))
+            .expect("they are adjacent");
+    }
+}
+
+/// A shard that was split after it was listed, and before it was looked at, was left out, and its
+/// children were in no list yet.
+#[test]
+fn the_open_shards_of_a_list_cover_all_hash_keys_whatever_is_split_meanwhile() {
+    let (stream, _clock) = stream(1);
+    thread::scope(|scope| {
+        let resharder = scope.spawn(|| split_and_merge(&stream, 300));
+        while !resharder.is_finished() {
+            let open = stream
+                .list_shards(ShardFilter::AtLatest)
+                .expect("an active stream");
+            let mut ranges: Vec<_> = open.iter().map(Shard::hash_key_range).collect();
+            ranges.sort_by_key(|range| range.start());
+            let mut next = Some(0);
+            for range in ranges {
+                assert_eq!(Some(range.start().get()), next, "{open:?}");
+                next = range.end().get().checked_add(1);
+            }
+            assert_eq!(next, None, "{open:?}");
+        }
+    });
+}
+
+#[test]
+fn a_subscription_that_begins_during_a_reshard_leaves_no_shard_out() {
+    for _ in 0..2 {
+        let (stream, clock) = stream(1);
+        let mut subscriptions: Vec<Subscription> = Vec::new();
+        thread::scope(|scope| {
+            let resharder = scope.spawn(|| split_and_merge(&stream, 60));
+            while !resharder.is_finished() {
+                for position in [Latest, Latest, AtTimestamp(clock.now())] {
+                    subscriptions.push(stream.subscribe(position).expect("an active stream"));
+                }
+            }
+        });
+        put_into(&stream, 180, "to all");
+        stream.close();
+        for subscription in subscriptions {
+            let mut records = Vec::new();
+            for batch in block_on_stream(subscription.batches(10)) {
+                records.extend(batch.expect("it can be read").records());
+            }
+            assert_eq!(common::texts(&records), ["to all"]);
+        }
+    }
+}
+
 #[test]
 fn threads_that_share_one_producer_lose_nothing() {
     let (stream, _clock) = stream(2);
     let (producer, stop) = (stream.producer(), AtomicBool::new(false));
     let subscription = stream.subscribe(TrimHorizon).unwrap();
     thread::scope(|scope| {
+        let _end = CloseOnDrop(&stream);
         let reader = scope.spawn(move || read_blocking(subscription, HOUR));
         let threads = [0, 2, 4, 1].map(|name| {
             scope.spawn({

@@ -177,7 +177,7 @@ pub fn plans() -> impl Strategy<Value = Plan> {
         1u32..4,
         prop::sample::select(vec![1, 1_000, 10_000, 3_600_000, 86_400_000]),
         often_none(vec![1, 3, 10, 40]),
-        often_none(vec![1_024, 2_500, 4_096, 20_000, 150_000]),
+        often_none(vec![1_024, 2_500, 4_096, 20_000, 40_000, 150_000]),
         any::<bool>(),
         prop::option::weighted(0.1, Just(1_500)),
         prop_oneof![
@@ -207,6 +207,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         60 => put().prop_map(Op::Put),
         12 => prop::collection::vec(put(), 0..12).prop_map(Op::PutAll),
+        3 => prop::collection::vec(put(), 12..60).prop_map(Op::PutAll),
         12 => (pick(), start()).prop_map(|(shard, from)| Op::Open { shard, from }),
         60 => (pick(), limit(), how(), hold())
             .prop_map(|(iterator, limit, how, hold)| Op::Get { iterator, limit, how, hold }),
