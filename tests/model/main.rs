@@ -16,7 +16,7 @@ mod twin;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use brooklet::{Limits, Stream};
+use brooklet::{Error, HashKey, Limits, Stream};
 use proptest::test_runner::{Config, TestError, TestRunner};
 
 use crate::op::{ops, plans};
@@ -76,4 +76,42 @@ fn a_put_that_is_throttled_counts_once() {
             throttled
         );
     }
+}
+
+/// A clock ran ahead and was set back. A shard that was split then counted as closed long ago, and
+/// was forgotten at once, with records that had not expired.
+#[test]
+fn a_split_after_the_clock_was_set_back_keeps_the_records_of_the_parent() {
+    let builder = Stream::builder("orders").retention(common::secs(100));
+    let (stream, clock) = common::build(builder);
+    clock.advance(common::secs(1_000));
+    assert_eq!(stream.shards().len(), 1);
+    clock.set(stream.created());
+    common::put_into(&stream, 0, "kept");
+    stream
+        .split_shard(common::id(0), HashKey::new(1 << 127))
+        .expect("it is open");
+    assert_eq!(common::texts(&common::read_shard(&stream, 0)), ["kept"]);
+}
+
+/// The limit that was named left out what large data takes besides, and was above the size refused.
+#[test]
+fn a_record_too_large_for_the_capacity_is_told_a_size_that_fits() {
+    let (stream, _clock) = common::build(Stream::builder("orders").capacity_bytes(1_024));
+    let producer = stream.producer();
+    let error = common::refused(producer.put_record("key", vec![0; 1_000]));
+    let Error::RecordTooLarge {
+        data_bytes: 1_000,
+        limit_bytes,
+    } = error
+    else {
+        panic!("it is too large: {error:?}");
+    };
+    assert!(
+        limit_bytes < 1_000,
+        "{limit_bytes} is no limit that 1,000 is above"
+    );
+    producer
+        .put_record("key", vec![0; limit_bytes])
+        .expect("so much fits");
 }

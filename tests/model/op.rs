@@ -191,7 +191,8 @@ pub fn plans() -> impl Strategy<Value = Plan> {
                 shards: NonZeroU32::new(shards).expect("at least one"),
                 retention_ms,
                 capacity_records: records,
-                capacity_bytes: bytes,
+                // What besides records counts there is not for the twin to know.
+                capacity_bytes: bytes.filter(|_| !refuse),
                 refuse_when_full: refuse,
                 record_bytes_max,
                 limits,

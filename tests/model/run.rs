@@ -195,7 +195,7 @@ impl Run {
     /// Tells the twin what it cannot know: whether a shard was forgotten while nobody looked.
     fn settle_shards(&mut self) {
         self.twin.let_expire();
-        let cutoff = self.twin.cutoff();
+        let cutoff = self.twin.cutoff().max(self.twin.list_horizon_ms);
         let unsure = |shard: &twin::Shard| {
             let expired = shard.closed.is_some_and(|closed| closed.ms < cutoff);
             shard.maybe_forgotten && !shard.forgotten && !expired
@@ -377,7 +377,7 @@ impl Run {
     }
 
     fn put(&mut self, put: &Put) {
-        self.settle_if_full_refuses();
+        self.settle_for_put();
         let (entry, data) = self.make(put);
         let (key, data_id, data_bytes) = (entry.key.as_str(), entry.data_id, entry.data.len());
         let real = match (entry.after, entry.hash_key) {
@@ -406,7 +406,7 @@ impl Run {
     }
 
     fn put_all(&mut self, puts: &[Put]) {
-        self.settle_if_full_refuses();
+        self.settle_for_put();
         let (entries, data): (Vec<_>, Vec<_>) = puts.iter().map(|put| self.make(put)).unzip();
         let real_entries: Vec<_> = entries
             .iter()
@@ -444,7 +444,12 @@ impl Run {
         true
     }
 
-    fn settle_if_full_refuses(&mut self) {
+    fn settle_for_put(&mut self) {
+        if self.twin.closed {
+            // Whether a refused put looks at the list of shards is left open.
+            let _shards = self.stream.shards();
+            self.twin.look();
+        }
         if self.twin.rules.refuse_when_full {
             self.settle_all();
         }
@@ -736,10 +741,8 @@ impl Run {
                 listed.retain(|index| *index > after);
                 (ShardFilter::AfterShardId(id(after)), Ok(listed))
             }
-            Filter::AtTrimHorizon => {
-                let horizon = self.twin.cutoff();
-                (ShardFilter::AtTrimHorizon, Ok(self.twin.open_at(horizon)))
-            }
+            // Any time before the trim horizon is the trim horizon.
+            Filter::AtTrimHorizon => (ShardFilter::AtTrimHorizon, Ok(self.twin.open_at(0))),
             Filter::FromTrimHorizon => (ShardFilter::FromTrimHorizon, Ok(self.twin.visible())),
             Filter::AtLatest => {
                 let mut listed = self.twin.visible();
@@ -878,12 +881,12 @@ impl Run {
         }
         self.settle_all();
         let now = self.twin.now;
+        if !matches!(from, SubscribeFrom::Number) {
+            self.twin.look();
+        }
         let (position, listed) = match from {
             SubscribeFrom::TrimHorizon => (Position::TrimHorizon, Ok(self.twin.visible())),
-            SubscribeFrom::Latest => {
-                self.twin.look();
-                (Position::Latest, Ok(self.twin.open_by_range()))
-            }
+            SubscribeFrom::Latest => (Position::Latest, Ok(self.twin.open_by_range())),
             SubscribeFrom::Time(time) => {
                 let time = match time {
                     Time::OfRecord(back, _) => self.time(self.some_shard(back), time),

@@ -26,6 +26,8 @@ pub struct Twin {
     /// Every shard that there ever was, by its index.
     pub shards: Vec<Shard>,
     pub closed: bool,
+    /// The greatest cutoff at which somebody looked at the list of shards: it never goes back.
+    pub list_horizon_ms: u64,
     count_changes: Vec<u64>,
 }
 
@@ -119,6 +121,7 @@ impl Twin {
             rules,
             shards: Vec::new(),
             closed: false,
+            list_horizon_ms: 0,
             count_changes: Vec::new(),
         };
         for range in uniform_ranges(shard_count.get()) {
@@ -188,9 +191,12 @@ impl Twin {
     /// Somebody looks at the list of shards: those closed before the cutoff are forgotten, with all
     /// their records.
     pub fn look(&mut self) {
-        let cutoff = self.cutoff();
+        self.list_horizon_ms = self.list_horizon_ms.max(self.cutoff());
         for shard in &mut self.shards {
-            if shard.closed.is_some_and(|closed| closed.ms < cutoff) {
+            if shard
+                .closed
+                .is_some_and(|closed| closed.ms < self.list_horizon_ms)
+            {
                 shard.forget();
             }
         }
@@ -316,14 +322,15 @@ impl Twin {
             return Err(Error::InvalidPartitionKey { chars });
         }
         let data_bytes = entry.data.len();
-        let too_large = data_bytes > self.rules.record_bytes_max;
-        if too_large || charge(entry.key.len(), data_bytes) > self.rules.capacity_bytes {
-            let room = self
-                .rules
-                .capacity_bytes
-                .saturating_sub(charge(entry.key.len(), 0));
-            let room = usize::try_from(room).unwrap_or(usize::MAX);
-            let limit_bytes = self.rules.record_bytes_max.min(room);
+        let fits = |data_bytes: usize| {
+            data_bytes <= self.rules.record_bytes_max
+                && charge(entry.key.len(), data_bytes) <= self.rules.capacity_bytes
+        };
+        if !fits(data_bytes) {
+            let limit_bytes = (0..data_bytes)
+                .rev()
+                .find(|bytes| fits(*bytes))
+                .unwrap_or(0);
             return Err(Error::RecordTooLarge {
                 data_bytes,
                 limit_bytes,
@@ -395,29 +402,47 @@ impl Twin {
             || charges(retained) + charge > self.rules.capacity_bytes
     }
 
-    /// Trims what is over the capacity: as little as needed where records are counted; where bytes
-    /// are, perhaps more, but not so much that less than 63 of 64 parts of the capacity stay.
+    /// Trims what is over the capacity: as little as needed where records are counted, and perhaps
+    /// more where bytes are.
     fn trim_to_capacity(&mut self, index: u32) {
         let (records, bytes) = (self.rules.capacity_records, self.rules.capacity_bytes);
         let shard = self.shard_mut(index);
-        let mut over_bytes = false;
-        while charges(shard.retained()) > bytes {
-            shard.trim_to(shard.horizon + 1);
-            over_bytes = true;
-        }
-        while shard.retained().len() as u64 > records {
+        while charges(shard.retained()) > bytes || shard.retained().len() as u64 > records {
             shard.trim_to(shard.horizon + 1);
         }
-        if over_bytes && !self.rules.refuse_when_full {
-            let shard = self.shard_mut(index);
-            let mut left: VecDeque<_> = shard.retained().iter().collect();
-            let mut greatest = shard.horizon;
-            while left.pop_front().is_some() && charges(left.iter().copied()) > bytes - bytes / 64 {
-                greatest += 1;
-            }
-            shard.horizon_max = shard.horizon_max.max(greatest);
-        }
+        shard.horizon_max = shard.horizon_max.max(greatest_horizon(shard, bytes));
     }
+}
+
+/// The furthest that capacity in bytes may trim. Besides the records it counts the memory that they
+/// leave free, because the next one did not fit in: less than that one takes there. A 64th of the
+/// capacity is trimmed at once.
+fn greatest_horizon(shard: &Shard, bytes: u64) -> u64 {
+    let newest = shard.next() - 1;
+    let retained = shard.retained();
+    let counted = |records: &[Record]| {
+        let inside = records
+            .iter()
+            .skip(1)
+            .map(|record| record.charge().min(2_048));
+        charges(records) + inside.sum::<u64>()
+    };
+    if counted(retained) <= bytes - bytes / 64 {
+        return shard.horizon;
+    }
+    // Memory is left for other reasons, too, and with more of it free.
+    let arrivals = retained.first().zip(retained.last());
+    let pause_ms = arrivals.map_or(0, |(first, last)| last.arrival_ms - first.arrival_ms);
+    let large = retained.iter().filter(|record| record.data.len() > 512);
+    let large_bytes: u64 = large.map(Record::bytes).sum();
+    if pause_ms >= 1 << 28 || large_bytes >= 32 * 1024 {
+        return newest;
+    }
+    let mut greatest = shard.horizon;
+    while greatest < newest && counted(shard.from(greatest)) > bytes - bytes / 64 {
+        greatest += 1;
+    }
+    greatest
 }
 
 /// Reading.
@@ -687,10 +712,11 @@ impl Twin {
         child
     }
 
-    /// When a shard would end now: not before its last record.
+    /// When a shard would end now: not before its last record, nor so long ago that it would be
+    /// forgotten at once.
     fn end_of(&self, index: u32) -> Moment {
         let shard = self.shard(index);
-        let ms = shard.last_arrival().max(self.now);
+        let ms = shard.last_arrival().max(self.now).max(self.list_horizon_ms);
         Moment {
             ms,
             secs: shard.created_secs.max(ms / 1_000),
@@ -751,6 +777,7 @@ impl Twin {
     /// The shards that were open at a time, the contract, 2.7.
     pub fn open_at(&mut self, time: u64) -> Vec<u32> {
         let mut visible = self.visible();
+        let time = time.max(self.list_horizon_ms);
         visible.retain(|index| {
             let shard = self.shard(*index);
             if time < self.created_ms {
@@ -764,7 +791,7 @@ impl Twin {
     /// The open shards and those that were closed at a time or later.
     pub fn open_since(&mut self, time: u64) -> Vec<u32> {
         let mut visible = self.visible();
-        let time = time.max(self.cutoff());
+        let time = time.max(self.list_horizon_ms);
         visible.retain(|index| {
             self.shard(*index)
                 .closed
@@ -1007,12 +1034,12 @@ fn hash_of(key: &str) -> u128 {
         .fold(0, |value, byte| value << 8 | u128::from(*byte))
 }
 
-/// What capacity in bytes counts: a header, the key and the data, rounded up to 8 bytes; data of
-/// over 512 bytes counts as it is, and a handle of 32 bytes besides.
+/// What capacity in bytes counts for a record: 8 bytes, the key and the data, rounded up to 8 bytes;
+/// data of over 512 bytes counts as it is, with a handle of 32 bytes and its number of 8.
 fn charge(key_bytes: usize, data_bytes: usize) -> u64 {
     let round_up = |bytes: usize| bytes.div_ceil(8) as u64 * 8;
     if data_bytes > 512 {
-        8 + 32 + round_up(key_bytes) + data_bytes as u64
+        8 + 8 + round_up(key_bytes) + data_bytes as u64 + 32
     } else {
         8 + round_up(key_bytes + data_bytes)
     }
