@@ -218,7 +218,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (pick(), at()).prop_map(|(shard, at)| Op::Split { shard, at }),
         5 => (pick(), prop::option::weighted(0.2, pick()))
             .prop_map(|(shard, other)| Op::Merge { shard, other }),
-        3 => prop_oneof![
+        5 => prop_oneof![
             20 => 1u32..7,
             1 => Just(0),
             1 => Just(10_001),

@@ -33,7 +33,7 @@ const READ_CALLS: u64 = 3;
 const ITERATORS: u64 = 4;
 const ENTRIES_MAX: usize = 10;
 const ENTRIES_BYTES_MAX: u64 = 6_000;
-const COUNT_CHANGES: u32 = 3;
+const COUNT_CHANGES: u32 = 1;
 
 /// A stream and its twin.
 pub struct Run {

@@ -274,6 +274,10 @@ impl Twin {
         &mut self,
         entries: Vec<Entry>,
     ) -> Result<Vec<Result<(u32, SequenceNumber), Error>>, Error> {
+        for entry in &entries {
+            self.check_entry(entry)?;
+            self.check_ordering(entry)?;
+        }
         if let Some(limit) = self
             .rules
             .entries_max
@@ -283,10 +287,6 @@ impl Twin {
                 entries: entries.len(),
                 limit,
             });
-        }
-        for entry in &entries {
-            self.check_entry(entry)?;
-            self.check_ordering(entry)?;
         }
         let bytes = entries.iter().map(Entry::bytes).sum();
         if let Some(limit_bytes) = self.rules.entries_bytes_max.filter(|limit| bytes > *limit) {
