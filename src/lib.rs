@@ -35,10 +35,10 @@
 //!  8 manual                                                longer reading, no code
 //!  7 registry                                              named streams
 //!  6 producer  iterator       subscription                 the handles that users hold
-//!  5 stream                                                shards, routing, resharding
-//!  4 shard     put_entry                                   a lock, a log, waiters, limits
-//!  3 log       partition_key                               chunks, read without that lock
-//!  2 record    error          starting_position  wait      what the floors above speak in
+//!  5 stream    put_entry                                   shards, routing, resharding
+//!  4 shard     partition_key  wait                         a lock, a log, waiters, limits
+//!  3 log       error                                       chunks, read without that lock
+//!  2 record    starting_position                           what the floors above speak in
 //!  1 sequence  clock          bell               call_out  numbers, time, calling user code
 //!  0 limits    sync           hash_key           shard_id  data
 //! ```

@@ -92,13 +92,13 @@ impl StreamMetrics {
 impl Stream {
     /// The stream as it is now.
     pub fn describe(&self) -> StreamDescription {
-        let shards = self.shards();
+        let (shards, open_shard_count) = self.visible_shards(self.settings().clock.now());
         StreamDescription {
             name: self.name().to_owned(),
             status: self.status(),
             created: self.created(),
             retention: self.retention(),
-            open_shard_count: shards.iter().filter(|shard| shard.is_open()).count(),
+            open_shard_count,
             shards,
         }
     }

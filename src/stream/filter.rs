@@ -57,9 +57,7 @@ impl Stream {
             }
         }
         let created_ms = self.created().as_millis();
-        let mut listed = self.look_at_shards(now);
-        let horizon_ms = listed.horizon_ms;
-        let is_listed = |shard: &Shard| match filter {
+        let is_listed = |shard: &Shard, horizon_ms: u64| match filter {
             ShardFilter::AfterShardId(shard_id) => shard.id() > shard_id,
             ShardFilter::AtTrimHorizon => was_open(shard, horizon_ms, created_ms),
             ShardFilter::FromTrimHorizon => true,
@@ -71,8 +69,7 @@ impl Stream {
                 .closed_ms()
                 .is_none_or(|closed| closed >= time.as_millis().max(horizon_ms)),
         };
-        listed.lineages.retain(|lineage| is_listed(&lineage.shard));
-        Ok(listed)
+        Ok(self.look_at_shards(now, is_listed))
     }
 }
 

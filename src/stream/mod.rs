@@ -203,7 +203,9 @@ impl Stream {
         self.install(control);
         for shard in control.shards() {
             // A shard that was split or merged has been closed.
-            let _closed = Shard::close(&[shard], now, aftermath, |_| (Vec::new(), ()));
+            let _closed = Shard::close(&[shard], control.closing_time(now), aftermath, |_| {
+                (Vec::new(), ())
+            });
         }
     }
 
@@ -219,7 +221,9 @@ impl Stream {
             self.install(control);
             for shard in control.shards() {
                 // A put that waits for room must not find it. A closed one stays as it is.
-                let _closed = Shard::close(&[shard], now, aftermath, |_| (Vec::new(), ()));
+                let _closed = Shard::close(&[shard], control.closing_time(now), aftermath, |_| {
+                    (Vec::new(), ())
+                });
                 shard.trim_all(aftermath);
                 aftermath.wake(shard);
             }
@@ -270,8 +274,11 @@ impl Stream {
     }
 
     /// Its shards by their ids, with the closed ones whose records have not expired.
+    ///
+    /// Each may be split, merged or closed before it is looked at; for the open shards of one moment
+    /// use [`list_shards`](Self::list_shards) with [`ShardFilter::AtLatest`].
     pub fn shards(&self) -> Vec<Shard> {
-        self.visible_shards(self.settings().clock.now())
+        self.visible_shards(self.settings().clock.now()).0
     }
 
     /// The shard with an id.
@@ -351,21 +358,31 @@ impl Stream {
         }
     }
 
-    pub(crate) fn visible_shards(&self, now: Timestamp) -> Vec<Shard> {
+    /// The shards that have not expired, and how many of them are open.
+    pub(crate) fn visible_shards(&self, now: Timestamp) -> (Vec<Shard>, usize) {
         let control = &self.control(now).control;
         match control.phase.status() {
-            None | Some(StreamStatus::Creating | StreamStatus::Deleting) => Vec::new(),
-            Some(_) => control.shards().cloned().collect(),
+            None | Some(StreamStatus::Creating | StreamStatus::Deleting) => (Vec::new(), 0),
+            Some(_) => {
+                let open = control.shards().filter(|shard| shard.is_open()).count();
+                (control.shards().cloned().collect(), open)
+            }
         }
     }
 
-    /// Looks at the shards that have not expired.
-    pub(crate) fn look_at_shards(&self, now: Timestamp) -> ShardsNow {
+    /// Lists the shards that have not expired and that `is_listed`, which is told the horizon: what
+    /// was closed before that has expired, in milliseconds since the epoch. No shard is split, merged
+    /// or closed meanwhile.
+    pub(crate) fn look_at_shards(
+        &self,
+        now: Timestamp,
+        is_listed: impl Fn(&Shard, u64) -> bool,
+    ) -> ShardsNow {
         let control = &self.control(now).control;
+        let is_listed = |lineage: &&Arc<Lineage>| is_listed(&lineage.shard, control.horizon_ms);
         ShardsNow {
-            lineages: control.shards.values().cloned().collect(),
+            lineages: control.shards.values().filter(is_listed).cloned().collect(),
             next_index: control.next_index,
-            horizon_ms: control.horizon_ms,
         }
     }
 
@@ -443,6 +460,12 @@ impl Control {
         self.shards.values().map(|lineage| &lineage.shard)
     }
 
+    /// When a shard that is closed now is said to be closed: not before the horizon, though the clock
+    /// stepped back, so that it has not expired at once.
+    fn closing_time(&self, now: Timestamp) -> Timestamp {
+        now.max(Timestamp::from_millis(self.horizon_ms))
+    }
+
     /// Forgets the shards that were closed before `cutoff`, milliseconds since the epoch. All their
     /// records have expired by then, and do not come back if retention is made longer.
     fn forget_expired(&mut self, cutoff: u64, aftermath: &mut Aftermath) {
@@ -469,12 +492,10 @@ impl Held<'_> {
 
 /// The shards of one moment.
 pub(crate) struct ShardsNow {
-    /// Those that have not expired, by their ids.
+    /// By their ids.
     pub(crate) lineages: Vec<Arc<Lineage>>,
     /// The index that the next new shard will have.
     pub(crate) next_index: u32,
-    /// What was closed earlier has expired, in milliseconds since the epoch.
-    pub(crate) horizon_ms: u64,
 }
 
 /// The control lock, and what is to be done once it is released.

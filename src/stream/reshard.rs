@@ -167,9 +167,9 @@ impl Stream {
         let Held { control, aftermath } = held;
         change(&mut Reshard {
             settings: self.settings(),
+            now: control.closing_time(now),
             control,
             aftermath,
-            now,
         });
         control.phase = Phase::begin(StreamStatus::Updating, now, self.inner.state_delay);
         self.install(control);
