@@ -24,7 +24,7 @@ use crate::shard::{RecordBatch, Shard, WaiterId};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
 use crate::stream::Stream;
-use crate::wait::{BlockingBatches, Undo, block_until};
+use crate::wait::{BlockingBatches, Pace, Undo, block_until};
 
 /// Reads the records of one shard, in order, each once.
 ///
@@ -51,6 +51,7 @@ pub struct ShardIterator {
     /// The waker that is registered for a future, or for the bell.
     waiter: Option<WaiterId>,
     bell: Option<Bell>,
+    pace: Pace,
 }
 
 impl Stream {
@@ -93,6 +94,7 @@ impl ShardIterator {
             ended: false,
             waiter: None,
             bell: None,
+            pace: Pace::new(),
         }
     }
 
@@ -124,8 +126,11 @@ impl ShardIterator {
         limit: usize,
         timeout: Duration,
     ) -> Result<RecordBatch, Error> {
-        let batch = self.get_records(limit)?;
-        if batch.is_news() || timeout.is_zero() {
+        if timeout.is_zero() {
+            return self.get_records(limit);
+        }
+        let batch = self.get_records_in_time(limit)?;
+        if batch.is_news() {
             return Ok(batch);
         }
         let clock = &*self.shard.settings().clock;
@@ -138,11 +143,19 @@ impl ShardIterator {
             };
             let clock = &*shard.settings().clock;
             let news = block_until(clock, deadline, || shard.has_news(cursor), register);
-            let batch = self.get_records(limit)?;
+            let batch = self.get_records_in_time(limit)?;
             if batch.is_news() || !news {
                 return Ok(batch);
             }
         }
+    }
+
+    /// Pulls records, after a moment if a writer is at it.
+    fn get_records_in_time(&mut self, limit: usize) -> Result<RecordBatch, Error> {
+        self.pace.linger();
+        let batch = self.get_records(limit)?;
+        self.pace.note(batch.len());
+        Ok(batch)
     }
 
     /// As [`get_records_timeout`](Self::get_records_timeout), but waits until a time of the stream's

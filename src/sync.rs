@@ -5,7 +5,7 @@
 pub(crate) use std::hint::spin_loop;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Arc, LazyLock, OnceLock};
-pub(crate) use std::thread::panicking;
+pub(crate) use std::thread::{panicking, yield_now};
 
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 

@@ -5,11 +5,18 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock::{Clock, Parker};
-use crate::sync::spin_loop;
+use crate::sync::{spin_loop, yield_now};
 
-/// Looks so often before it sleeps: a few hundred nanoseconds, a small part of what it costs a
-/// writer to wake a sleeping reader.
-const SPINS: u32 = 100;
+/// Looks so often before it sleeps, and waits twice as long between each two looks: about a
+/// microsecond in all.
+const SPIN_STEPS: u32 = 7;
+/// Then lets other threads run so often: in all, about as long as it takes to put a thread to sleep
+/// and wake it, so that whether to sleep was decided at twice the least cost, at most.
+const YIELDS: u32 = 32;
+/// How long a reader at the tip leaves a busy writer alone: one to three microseconds.
+const LINGER_SPINS: u32 = 64;
+/// A reader that gets so many records at once is not at the tip.
+const LINGER_RECORDS: usize = 256;
 
 /// Blocks until `is_over` or the clock's monotonic time has reached `deadline`; says whether it is
 /// over. `register` has a waker called when it may be; it says `None` if it is already. What it
@@ -23,11 +30,19 @@ pub(crate) fn block_until<G>(
     thread_local! {
         static PARKER: Parker = Parker::new();
     }
-    for _ in 0..SPINS {
+    for step in 0..SPIN_STEPS {
         if is_over() {
             return true;
         }
-        spin_loop();
+        for _ in 0..1 << step {
+            spin_loop();
+        }
+    }
+    for _ in 0..YIELDS {
+        if is_over() {
+            return true;
+        }
+        yield_now();
     }
     let parker = PARKER.with(Parker::clone);
     while clock.monotonic() < deadline {
@@ -40,6 +55,39 @@ pub(crate) fn block_until<G>(
         }
     }
     is_over()
+}
+
+/// Keeps a reader that waits for records from asking for each of them.
+///
+/// Every look at the tip takes its line away from the writer, who has to fetch it back: for both
+/// together that costs several times what a put does. So a reader that finds a few records at the
+/// tip leaves the writer alone for a moment before it looks again; one that finds a single record,
+/// as in a dialogue, does not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    lingers: bool,
+}
+
+impl Pace {
+    pub(crate) const fn new() -> Self {
+        Self { lingers: false }
+    }
+
+    /// To be called before a look.
+    #[inline]
+    pub(crate) fn linger(self) {
+        if self.lingers {
+            for _ in 0..LINGER_SPINS {
+                spin_loop();
+            }
+        }
+    }
+
+    /// To be told how many records the look has found.
+    #[inline]
+    pub(crate) fn note(&mut self, records: usize) {
+        self.lingers = (2..LINGER_RECORDS).contains(&records);
+    }
 }
 
 /// Runs a function when it is dropped: undoes a registration, even if user code panics.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use brooklet::Data;
 use bytes::Bytes;
 
 /// How many keys repeat; a power of two, so that finding one costs nothing.
@@ -137,6 +138,17 @@ impl Records {
         match self.kind {
             DataKind::Shared | DataKind::Static => data.clone(),
             DataKind::Fresh => Bytes::copy_from_slice(data),
+        }
+    }
+
+    /// The same data as brooklet takes it: lent, where a channel has to count a reference.
+    #[inline]
+    pub fn lent(&self, index: usize) -> Data<'_> {
+        match self.kind {
+            DataKind::Shared | DataKind::Static => {
+                (&self.data[index & (self.data.len() - 1)]).into()
+            }
+            DataKind::Fresh => self.data(index).into(),
         }
     }
 

@@ -74,12 +74,12 @@ impl Sink for Hashed {
     fn put(&mut self, records: &Records, index: usize) {
         let output = self
             .producer
-            .put_record(self.key(index), records.data(index));
+            .put_record(self.key(index), records.lent(index));
         black_box(output.expect("the record is valid"));
     }
 
     fn put_batch(&mut self, records: &Records, indices: Range<usize>) {
-        let entries = indices.map(|index| (self.key(index), records.data(index)));
+        let entries = indices.map(|index| (self.key(index), records.lent(index)));
         let output = self.producer.put_records(entries);
         let output = output.expect("the records are valid");
         assert_eq!(black_box(&output).failed_record_count(), 0);
@@ -95,12 +95,12 @@ impl Sink for Text {
     fn put(&mut self, records: &Records, index: usize) {
         let output = self
             .0
-            .put_record(records.key_text(index), records.data(index));
+            .put_record(records.key_text(index), records.lent(index));
         black_box(output.expect("the record is valid"));
     }
 
     fn put_batch(&mut self, records: &Records, indices: Range<usize>) {
-        let entries = indices.map(|index| (records.key_text(index), records.data(index)));
+        let entries = indices.map(|index| (records.key_text(index), records.lent(index)));
         let output = self.0.put_records(entries);
         let output = output.expect("the records are valid");
         assert_eq!(black_box(&output).failed_record_count(), 0);
@@ -131,6 +131,20 @@ impl Wait for Views {
         for record in &batch {
             tally.see(record.partition_key().as_bytes(), record.data());
         }
+        tally.missed += batch.missed_count();
+    }
+}
+
+/// Reads records where they lie, and waits as the library does: it spins, and leaves a busy writer
+/// alone for a moment.
+#[derive(Debug)]
+pub struct Waiting<R>(pub R);
+
+impl<R: Wait> Source for Waiting<R> {
+    #[inline]
+    fn take(&mut self, tally: &mut Tally) -> bool {
+        self.0.wait(tally);
+        true
     }
 }
 
@@ -148,6 +162,18 @@ impl Source for Owned {
         }
         tally.missed += batch.missed_count();
         !batch.is_empty()
+    }
+}
+
+impl Wait for Owned {
+    fn wait(&mut self, tally: &mut Tally) {
+        let batch = self.0.get_records_timeout(LIMIT, PATIENCE);
+        let batch = batch.expect("the stream exists");
+        for record in batch.records() {
+            let record = black_box(record);
+            tally.see(record.partition_key().as_bytes(), record.data());
+        }
+        tally.missed += batch.missed_count();
     }
 }
 

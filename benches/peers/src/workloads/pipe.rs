@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::contenders::brooklets::{self, Hashed, Owned, Views};
+use crate::contenders::brooklets::{self, Hashed, Owned, Views, Waiting};
 use crate::contenders::channels::{FlumeDrain, KanalDrain};
 use crate::contenders::logs::{self, LogSource, LogViews, Ring};
 use crate::contenders::rtrbs::{self, RtrbChunks};
@@ -145,8 +145,8 @@ fn one<S, R>((sink, source): (S, R)) -> (S, Vec<R>) {
 pub fn singles(options: &Options, data_bytes: usize) -> Workload {
     let records = repeating(options, data_bytes);
     let mut field = Field::new(options, records, 1, Measure::Wall);
-    field.add_brooklet("brooklet", 1, Views);
-    field.add_brooklet("brooklet, owned", 1, Owned);
+    field.add_brooklet("brooklet", 1, |read| Waiting(Views(read)));
+    field.add_brooklet("brooklet, owned", 1, |read| Waiting(Owned(read)));
     let (carries, capacity) = (channels::CARRIES, CAPACITY);
     field.add(
         "disruptor, single producer",
@@ -204,8 +204,8 @@ pub fn singles(options: &Options, data_bytes: usize) -> Workload {
 pub fn batches(options: &Options, data_bytes: usize) -> Workload {
     let records = repeating(options, data_bytes);
     let mut field = Field::new(options, records, BATCH, Measure::Wall);
-    field.add_brooklet("brooklet, views", 1, Views);
-    field.add_brooklet("brooklet, owned", 1, Owned);
+    field.add_brooklet("brooklet, views", 1, |read| Waiting(Views(read)));
+    field.add_brooklet("brooklet, owned", 1, |read| Waiting(Owned(read)));
     let capacity = CAPACITY;
     field.add(
         "disruptor, single producer",
@@ -262,8 +262,8 @@ pub fn batches(options: &Options, data_bytes: usize) -> Workload {
 }
 
 fn add_fans(field: &mut Field) {
-    field.add_brooklet("brooklet", READERS, Views);
-    field.add_brooklet("brooklet, owned", READERS, Owned);
+    field.add_brooklet("brooklet", READERS, |read| Waiting(Views(read)));
+    field.add_brooklet("brooklet, owned", READERS, |read| Waiting(Owned(read)));
     let capacity = CAPACITY;
     field.add(
         "disruptor, single producer",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::contenders::brooklets::{self, Hashed, Views};
+use crate::contenders::brooklets::{self, Hashed, Views, Waiting};
 use crate::contenders::logs::{self, Ring};
 use crate::contenders::{
     Carries, Route, Routed, Sink, Source, broadcasts, channels, disruptors, take_all,
@@ -111,7 +111,7 @@ pub fn four_by_four(options: &Options) -> Workload {
     let stream = brooklets::stream(4, CAPACITY, 100);
     let sinks = (0..PRODUCERS).map(|_| Hashed::new(&stream, &records));
     let sinks = sinks.collect();
-    let sources = (0..SHARDS).map(|shard| Views(brooklets::iterator(&stream, shard)));
+    let sources = (0..SHARDS).map(|shard| Waiting(Views(brooklets::iterator(&stream, shard))));
     let mut field = Field {
         options: *options,
         route: brooklets::route(&stream, &records),
