@@ -1,0 +1,290 @@
+//! Reading a shard, without its lock.
+
+use std::task::Waker;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_LIMIT_MAX, Limits, ReadLimiter};
+use crate::log::{Cursor, FIRST_PLACE, ReadLimit};
+use crate::record::Origin;
+use crate::sequence::SequenceNumber;
+use crate::shard::{Aftermath, Closing, RecordBatch, Shard, WaiterId};
+use crate::shard_id::ShardId;
+use crate::starting_position::StartingPosition;
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+
+/// What readers write, on a line that no writer of records looks at.
+#[derive(Debug)]
+pub(super) struct Reads {
+    pub(super) records: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) throttled: AtomicU64,
+    limiter: Option<Mutex<ReadLimiter>>,
+}
+
+impl Shard {
+    /// Where a position is. [`Cursor`] at place 0: at the trim horizon, whichever that is when the
+    /// first batch is read.
+    pub(crate) fn cursor(&self, position: StartingPosition) -> Result<Cursor, Error> {
+        self.core.settings.check_not_deleted()?;
+        if self.core.reads.limiter.is_some() {
+            let now = self.core.settings.clock.now();
+            self.limit_read(now, ReadLimiter::try_get_shard_iterator)?;
+        }
+        Ok(match position {
+            StartingPosition::TrimHorizon => Cursor::at(0),
+            StartingPosition::Latest => self.tip_cursor(),
+            StartingPosition::AtSequenceNumber(number) => Cursor::at(self.place_of(number, false)?),
+            StartingPosition::AfterSequenceNumber(number) => {
+                Cursor::at(self.place_of(number, true)?)
+            }
+            StartingPosition::AtTimestamp(timestamp) => {
+                let now = self.core.settings.clock.now();
+                if timestamp > now {
+                    return Err(Error::TimestampInFuture { timestamp, now });
+                }
+                self.time_cursor(now, timestamp)
+            }
+        })
+    }
+
+    /// At the oldest record of now.
+    pub(crate) fn horizon_cursor(&self, now: Timestamp) -> Cursor {
+        self.trim_expired(self.core.settings.cutoff(now), &mut Aftermath::default());
+        Cursor::at(self.core.log.trim_horizon())
+    }
+
+    /// At the first record that arrived at `timestamp` or later.
+    pub(crate) fn time_cursor(&self, now: Timestamp, timestamp: Timestamp) -> Cursor {
+        self.trim_expired(self.core.settings.cutoff(now), &mut Aftermath::default());
+        Cursor::at(self.core.log.place_at_time(timestamp.as_millis()))
+    }
+
+    /// After the newest record of now.
+    pub(crate) fn tip_cursor(&self) -> Cursor {
+        Cursor::at(self.core.log.next())
+    }
+
+    /// Pulls what is there, up to `limit` records and 10 MiB, and moves the cursor. Never waits.
+    #[inline]
+    pub(crate) fn read(&self, cursor: &mut Cursor, limit: usize) -> Result<RecordBatch, Error> {
+        if !(1..=GET_RECORDS_LIMIT_MAX).contains(&limit) {
+            return Err(Error::InvalidLimit { limit });
+        }
+        let core = &*self.core;
+        core.settings.check_not_deleted()?;
+        // Before `next` is looked at: nothing is accepted after the closing.
+        let closing = core.closing.get();
+        // A reader that polls is here most of the time: it is spared the clock.
+        if cursor.place >= core.log.next() && closing.is_none() && core.reads.limiter.is_none() {
+            return Ok(RecordBatch::empty(core.origin));
+        }
+        self.read_at(core.settings.clock.now(), cursor, limit, closing)
+    }
+
+    fn read_at(
+        &self,
+        now: Timestamp,
+        cursor: &mut Cursor,
+        limit: usize,
+        closing: Option<&Arc<Closing>>,
+    ) -> Result<RecordBatch, Error> {
+        let core = &*self.core;
+        self.limit_read(now, ReadLimiter::try_get_records)?;
+        let limit = ReadLimit {
+            records: limit as u64,
+            bytes: GET_RECORDS_BYTES_MAX as u64,
+        };
+        let cutoff = core.settings.cutoff(now);
+        let mut batch = RecordBatch::empty(core.origin);
+        // Only a batch that is returned moves the cursor, whatever panics on the way.
+        let mut at = *cursor;
+        // A reader that asks for the trim horizon misses nothing, wherever that is by now.
+        let asks_for_horizon = at.place == 0;
+        loop {
+            let horizon = core.log.trim_horizon();
+            if at.place < horizon {
+                if !asks_for_horizon {
+                    batch.missed_count += horizon - at.place;
+                }
+                at = Cursor::at(horizon);
+            }
+            if at.place >= core.log.next() {
+                break;
+            }
+            let before = at;
+            let spans = core.log.read(&mut at, limit);
+            match spans.first_arrival() {
+                // Trimmed since the horizon was looked at.
+                None => {}
+                Some(arrival) if arrival < cutoff => {
+                    // Expired, and not trimmed yet.
+                    at = before;
+                    drop(spans);
+                    self.trim_expired(cutoff, &mut Aftermath::default());
+                }
+                Some(_) => {
+                    batch.spans = spans;
+                    break;
+                }
+            }
+        }
+        let left_behind = at.place < core.log.next();
+        if left_behind {
+            batch.behind_since_ms = Some(now.as_millis());
+        } else {
+            batch.closing = closing.map(Arc::clone);
+        }
+        if !batch.is_empty() {
+            core.reads.count(now, &batch);
+        }
+        *cursor = at;
+        Ok(batch)
+    }
+
+    /// Whether a reader at the cursor would learn anything new.
+    #[inline]
+    pub(crate) fn has_news(&self, cursor: &Cursor) -> bool {
+        self.core.log.next() > cursor.place.max(FIRST_PLACE)
+            || self.core.closing.get().is_some()
+            || self.core.settings.is_deleted()
+    }
+
+    /// Registers a waker for the next news; `None` if there are some already.
+    pub(crate) fn wait_for_news(&self, cursor: &Cursor, waker: Waker) -> Option<WaiterId> {
+        let id = self.core.readers.register(waker);
+        let news = {
+            let mut state = self.core.state.lock();
+            state.waiting = true;
+            self.has_news(cursor)
+        };
+        if news {
+            self.core.readers.remove(id);
+            return None;
+        }
+        Some(id)
+    }
+
+    pub(crate) fn stop_waiting(&self, id: WaiterId) {
+        self.core.readers.remove(id);
+    }
+
+    /// Whether the number may be of a record that was put before.
+    pub(crate) fn has_given(&self, number: SequenceNumber) -> bool {
+        number.is_of_shard(self.id())
+            && number.created_secs() == self.core.origin.created_secs
+            && number.place() < self.core.log.next()
+    }
+
+    /// Where a reader at the cursor goes on, in a form that can be kept.
+    pub(crate) fn position(&self, cursor: &Cursor) -> StartingPosition {
+        if cursor.place == 0 {
+            return StartingPosition::TrimHorizon;
+        }
+        if cursor.place == FIRST_PLACE {
+            return StartingPosition::AfterSequenceNumber(self.starting_sequence_number());
+        }
+        let passed = Cursor::at(cursor.place - 1);
+        let arrival = self.core.log.look_at(passed, |frame| frame.arrival());
+        // Of a trimmed record the time does not matter: its place is passed in any case.
+        let number = self
+            .core
+            .origin
+            .sequence_number(passed.place, arrival.unwrap_or(0));
+        StartingPosition::AfterSequenceNumber(number)
+    }
+
+    /// The place of the first record at a number, or after it.
+    fn place_of(&self, number: SequenceNumber, after: bool) -> Result<u64, Error> {
+        let Origin {
+            created_secs,
+            shard_id,
+        } = self.core.origin;
+        let stream = || self.core.settings.stream.to_string();
+        if !number.is_of_shard(shard_id) {
+            let encoded = ShardId::from_index(number.shard_index());
+            return Err(Error::SequenceNumberOfOtherShard {
+                sequence_number: number,
+                encoded,
+                shard_id,
+            });
+        }
+        if number.version() != 2 || number.created_secs() != created_secs {
+            let stream = stream();
+            return Err(Error::SequenceNumberOfOtherStream {
+                sequence_number: number,
+                stream,
+            });
+        }
+        let closed = self.core.closing.get().is_some();
+        let (place, next) = (number.place(), self.core.log.next());
+        if place >= next && closed {
+            return Ok(next);
+        }
+        if place >= next {
+            return Err(Error::SequenceNumberInFuture {
+                sequence_number: number,
+                shard_id,
+            });
+        }
+        if place < FIRST_PLACE {
+            return Ok(FIRST_PLACE);
+        }
+        // A number need not be of a record: one with another time lies before or behind it.
+        let record = self.core.log.look_at(Cursor::at(place), |frame| {
+            self.core
+                .origin
+                .sequence_number(frame.place(), frame.arrival())
+        });
+        let record = record.unwrap_or(number);
+        let passed = if after {
+            record <= number
+        } else {
+            record < number
+        };
+        Ok(if passed { place + 1 } else { place })
+    }
+
+    fn limit_read(
+        &self,
+        now: Timestamp,
+        take: impl FnOnce(&mut ReadLimiter, u64) -> bool,
+    ) -> Result<(), Error> {
+        let reads = &self.core.reads;
+        let Some(limiter) = &reads.limiter else {
+            return Ok(());
+        };
+        if take(&mut limiter.lock(), now.as_millis()) {
+            return Ok(());
+        }
+        reads.throttled.fetch_add(1, Ordering::Relaxed);
+        let stream = self.core.settings.stream.to_string();
+        Err(Error::ReadThrottled {
+            stream,
+            shard_id: self.id(),
+        })
+    }
+}
+
+impl Reads {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            records: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            throttled: AtomicU64::new(0),
+            limiter: ReadLimiter::new(limits).map(Mutex::new),
+        }
+    }
+
+    /// Counts a batch that is handed to a reader.
+    #[inline]
+    fn count(&self, now: Timestamp, batch: &RecordBatch) {
+        let bytes = batch.spans.user_bytes();
+        self.records
+            .fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(limiter) = &self.limiter {
+            limiter.lock().charge_bytes(now.as_millis(), bytes);
+        }
+    }
+}

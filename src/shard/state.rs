@@ -1,0 +1,225 @@
+//! Writing to a shard: what its lock guards.
+
+use std::task::Waker;
+
+use crate::clock::Timestamp;
+use crate::data::Payload;
+use crate::limits::WriteLimiter;
+use crate::log::Writer;
+use crate::shard::aftermath::Leftover;
+use crate::shard::{Aftermath, Core, OnFull, Settings, Shard, WaiterId};
+use crate::sync::{MutexGuard, spin_loop};
+
+/// What the lock guards.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) writer: Writer,
+    pub(super) closed: bool,
+    /// Whether a put has to be checked against limits, or the capacity.
+    may_refuse: bool,
+    limiter: Option<Box<WriteLimiter>>,
+    /// Whether a reader waits to hear of the next record.
+    pub(super) waiting: bool,
+    pub(super) puts_throttled: u64,
+}
+
+/// Why a shard did not take a record; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It was split, merged or closed: ask the routing table again.
+    Closed,
+    Throttled,
+    Full,
+}
+
+/// Where a record went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appended {
+    pub(crate) place: u64,
+    pub(crate) arrival_ms: u64,
+}
+
+/// Appends records to one shard, under its lock.
+pub(crate) struct Appender<'a> {
+    core: &'a Core,
+    state: &'a mut State,
+    now: Timestamp,
+}
+
+impl Appender<'_> {
+    #[inline]
+    pub(crate) fn append(
+        &mut self,
+        key: &str,
+        payload: Payload<'_, '_>,
+    ) -> Result<Appended, Refusal> {
+        self.state.append(self.core, self.now, key, payload)
+    }
+}
+
+impl Shard {
+    /// Appends one record, or leaves its data as it was. `now` is the stream's time.
+    #[inline]
+    pub(crate) fn append(
+        &self,
+        now: Timestamp,
+        key: &str,
+        payload: Payload<'_, '_>,
+    ) -> Result<Appended, Refusal> {
+        self.change(|core, state| state.append(core, now, key, payload))
+    }
+
+    /// Appends one record after another under one lock, publishes them together and wakes
+    /// readers once. No user code may run in `run`.
+    #[inline]
+    pub(crate) fn append_all(&self, now: Timestamp, run: impl FnOnce(&mut Appender<'_>)) {
+        self.change(|core, state| run(&mut Appender { core, state, now }));
+    }
+
+    /// Registers a waker for when a record of this size may find room; `None` if there is some now.
+    /// Otherwise also when, as far as retention goes, it has to look again.
+    pub(crate) fn wait_for_room(&self, waker: Waker) -> (WaiterId, Option<Timestamp>) {
+        let id = self.core.putters.register(waker);
+        let oldest = self.core.state.lock().writer.oldest_arrival(&self.core.log);
+        let retention = self.core.settings.retention();
+        (
+            id,
+            oldest.map(|oldest| Timestamp::from_millis(oldest) + retention),
+        )
+    }
+
+    pub(crate) fn stop_waiting_for_room(&self, id: WaiterId) {
+        self.core.putters.remove(id);
+    }
+
+    /// Runs appends under the lock and publishes them; after it, wakes readers and drops what was
+    /// trimmed.
+    #[inline]
+    fn change<R>(&self, change: impl FnOnce(&Core, &mut State) -> R) -> R {
+        let core = &*self.core;
+        let mut state = match core.state.try_lock() {
+            Some(state) => state,
+            None => core.lock_patiently(),
+        };
+        let before = state.writer.next();
+        let result = change(core, &mut state);
+        state.writer.publish(&core.log);
+        let wake = state.waiting && state.writer.next() != before;
+        if wake || state.writer.has_retired() {
+            let leftover = state.take_leftover(wake);
+            drop(state);
+            leftover.settle(self);
+        }
+        result
+    }
+
+    /// Runs what appends nothing under the lock, and leaves for later what it leaves to be done.
+    pub(super) fn look<R>(
+        &self,
+        aftermath: &mut Aftermath,
+        look: impl FnOnce(&Core, &mut State) -> R,
+    ) -> R {
+        let core = &*self.core;
+        let mut state = core.state.lock();
+        let result = look(core, &mut state);
+        if state.writer.has_retired() {
+            aftermath.add(self, state.take_leftover(false));
+        }
+        result
+    }
+}
+
+impl Core {
+    /// Takes the lock that another writer holds.
+    ///
+    /// It stays away for a while before it asks again: the other one goes on meanwhile with the
+    /// shard's lines in its own cache, which is several times as fast as handing them to and fro for
+    /// each record.
+    #[cold]
+    fn lock_patiently(&self) -> MutexGuard<'_, State> {
+        const ROUNDS: u32 = 6;
+        const SPINS: u32 = 32;
+        for round in 0..ROUNDS {
+            for _ in 0..SPINS << round {
+                spin_loop();
+            }
+            if let Some(state) = self.state.try_lock() {
+                return state;
+            }
+        }
+        self.state.lock()
+    }
+}
+
+impl State {
+    pub(super) fn new(settings: &Settings, created_ms: u64) -> Self {
+        let limiter = WriteLimiter::new(&settings.limits, settings.record_bytes_max);
+        Self {
+            writer: Writer::new(settings.capacity, created_ms),
+            closed: false,
+            may_refuse: limiter.is_some() || settings.on_full != OnFull::TrimOldest,
+            limiter: limiter.map(Box::new),
+            waiting: false,
+            puts_throttled: 0,
+        }
+    }
+
+    /// Always inlined: its result, returned through memory as two words and read as one, would stall
+    /// each append of a batch (a third of its time).
+    #[inline(always)]
+    fn append(
+        &mut self,
+        core: &Core,
+        now: Timestamp,
+        key: &str,
+        payload: Payload<'_, '_>,
+    ) -> Result<Appended, Refusal> {
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        let cutoff = core.settings.cutoff(now);
+        if self.may_refuse {
+            self.check_refusal(core, now, cutoff, (key.len(), payload.len()))?;
+        }
+        let (place, arrival_ms) =
+            self.writer
+                .append(&core.log, (now.as_millis(), cutoff), key, payload);
+        Ok(Appended { place, arrival_ms })
+    }
+
+    /// Whether the shard is full, or its limits are reached. A refused record takes nothing of them.
+    fn check_refusal(
+        &mut self,
+        core: &Core,
+        now: Timestamp,
+        cutoff: u64,
+        (key_bytes, data_bytes): (usize, usize),
+    ) -> Result<(), Refusal> {
+        if core.settings.on_full != OnFull::TrimOldest {
+            if self.writer.is_full_for(key_bytes, data_bytes) {
+                self.writer.trim_expired(&core.log, cutoff);
+            }
+            if self.writer.is_full_for(key_bytes, data_bytes) {
+                return Err(Refusal::Full);
+            }
+        }
+        if let Some(limiter) = &mut self.limiter {
+            if !limiter.try_take(now.as_millis(), (key_bytes + data_bytes) as u64) {
+                self.puts_throttled += 1;
+                return Err(Refusal::Throttled);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be done once the lock is released.
+    #[cold]
+    fn take_leftover(&mut self, wake_readers: bool) -> Leftover {
+        self.waiting &= !wake_readers;
+        Leftover {
+            wake_readers,
+            wake_putters: false,
+            retired: self.writer.take_retired(),
+        }
+    }
+}
