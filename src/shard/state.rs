@@ -137,7 +137,7 @@ impl Core {
     /// each record.
     #[cold]
     fn lock_patiently(&self) -> MutexGuard<'_, State> {
-        const ROUNDS: u32 = 6;
+        const ROUNDS: u32 = 4;
         const SPINS: u32 = 32;
         for round in 0..ROUNDS {
             for _ in 0..SPINS << round {
