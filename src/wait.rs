@@ -12,7 +12,7 @@ use crate::sync::{spin_loop, yield_now};
 const SPIN_STEPS: u32 = 7;
 /// Then lets other threads run so often: in all, about as long as it takes to put a thread to sleep
 /// and wake it, so that whether to sleep was decided at twice the least cost, at most.
-const YIELDS: u32 = 32;
+const YIELDS: u32 = 16;
 /// How long a reader at the tip leaves a busy writer alone: one to three microseconds.
 const LINGER_SPINS: u32 = 64;
 /// A reader that gets so many records at once is not at the tip.

@@ -386,6 +386,11 @@ impl OpenChunk {
         self.end
     }
 
+    /// Whether it keeps as much data out of line as it may.
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.out_of_line_left == 0
+    }
+
     /// Memory that neither a frame nor a slot takes, in bytes.
     pub(crate) fn free_bytes(&self) -> usize {
         (self.chunk.units.len() - self.end.units as usize - self.slots * SLOT_UNITS) * UNIT_BYTES

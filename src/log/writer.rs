@@ -233,7 +233,7 @@ impl Writer {
             if self.oldest.place < self.next {
                 self.oldest.charge += free;
             }
-            self.chunk_bytes = self.next_chunk_bytes(open.chunk().capacity_bytes(), free);
+            self.chunk_bytes = self.next_chunk_bytes(&open, free);
             if self.is_over_capacity() {
                 // Before a chunk is needed, so that the oldest may be filled again.
                 self.trim_to_capacity(log);
@@ -268,14 +268,17 @@ impl Writer {
         }
     }
 
-    /// The size of the next chunk: twice the last one, up to the largest; but one that was closed for
-    /// the data that it keeps elsewhere was too large.
-    fn next_chunk_bytes(&self, last_bytes: usize, last_free: u64) -> usize {
-        let used = last_bytes - usize::try_from(last_free).unwrap_or(0);
-        let wanted = if used <= last_bytes / 2 {
-            used.next_power_of_two()
-        } else {
+    /// The size of the next chunk: twice the last one, up to the largest. One that was closed for the
+    /// data that it keeps elsewhere may have been too large.
+    fn next_chunk_bytes(&self, last: &OpenChunk, free: u64) -> usize {
+        let last_bytes = last.chunk().capacity_bytes();
+        let free = usize::try_from(free).unwrap_or(0);
+        let wanted = if !last.is_spent() {
             last_bytes * 2
+        } else if free > last_bytes / 5 {
+            (last_bytes - free).next_multiple_of(CHUNK_BYTES_MIN)
+        } else {
+            last_bytes
         };
         wanted.clamp(CHUNK_BYTES_MIN, chunk_bytes_max(self.capacity))
     }

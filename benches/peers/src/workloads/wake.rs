@@ -20,7 +20,7 @@ use crate::workloads::repeating;
 const WAKES: usize = 50;
 const CAPACITY: usize = 1 << 10;
 /// So long after it has begun to wait is the reader surely asleep: longer than anybody spins.
-const PAUSE: Duration = Duration::from_micros(150);
+const PAUSE: Duration = Duration::from_millis(1);
 
 struct Wake<S, R> {
     options: Options,
