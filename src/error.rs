@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::clock::{ParseTimestampError, Timestamp};
+use crate::clock::{ParseTimestampError, TickingClockError, Timestamp};
 use crate::hash_key::{HashKey, ParseHashKeyError};
 use crate::limits::{
     GET_RECORDS_LIMIT_MAX, PARTITION_KEY_CHARS_MAX, SHARD_COUNT_MAX, STREAM_NAME_CHARS_MAX,
 };
+use crate::positions::ParseSubscriptionPositionsError;
 use crate::sequence::{ParseSequenceNumberError, SequenceNumber};
 use crate::shard_id::{ParseShardIdError, ShardId};
 use crate::starting_position::ParseStartingPositionError;
@@ -270,6 +271,10 @@ pub enum Error {
         waited: Duration,
     },
 
+    /// A ticking clock could not be made.
+    #[error(transparent)]
+    TickingClock(#[from] TickingClockError),
+
     /// Text that is no hash key.
     #[error(transparent)]
     ParseHashKey(#[from] ParseHashKeyError),
@@ -289,6 +294,10 @@ pub enum Error {
     /// Text that is no starting position.
     #[error(transparent)]
     ParseStartingPosition(#[from] ParseStartingPositionError),
+
+    /// Text that is no positions of a subscription.
+    #[error(transparent)]
+    ParseSubscriptionPositions(#[from] ParseSubscriptionPositionsError),
 }
 
 impl Error {
@@ -301,7 +310,8 @@ impl Error {
             | Self::RecordTooLarge { .. }
             | Self::TooManyEntries { .. }
             | Self::InvalidLimit { .. }
-            | Self::InvalidShardCount { .. } => "ValidationException",
+            | Self::InvalidShardCount { .. }
+            | Self::TickingClock(TickingClockError::InvalidPeriod { .. }) => "ValidationException",
 
             Self::EntriesTooLarge { .. }
             | Self::OrderingInFuture { .. }
@@ -316,7 +326,8 @@ impl Error {
             | Self::ParseHashKey(_)
             | Self::ParseSequenceNumber(_)
             | Self::ParseTimestamp(_)
-            | Self::ParseStartingPosition(_) => "InvalidArgumentException",
+            | Self::ParseStartingPosition(_)
+            | Self::ParseSubscriptionPositions(_) => "InvalidArgumentException",
 
             Self::StreamNotFound { .. }
             | Self::ShardNotFound { .. }
@@ -333,6 +344,8 @@ impl Error {
             | Self::ReadThrottled { .. }
             | Self::ShardFull { .. }
             | Self::PutTimedOut { .. } => "ProvisionedThroughputExceededException",
+
+            Self::TickingClock(TickingClockError::ThreadNotStarted { .. }) => "InternalFailure",
         }
     }
 
@@ -346,6 +359,7 @@ impl Error {
                 | Self::PutTimedOut { .. }
                 | Self::StreamNotActive { .. }
                 | Self::ShardCountChanges { .. }
+                | Self::TickingClock(TickingClockError::ThreadNotStarted { .. })
         )
     }
 }

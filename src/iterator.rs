@@ -19,6 +19,7 @@ use crossbeam_channel::Receiver;
 use crate::bell::Bell;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
+use crate::limits::GET_RECORDS_LIMIT_MAX;
 use crate::log::Cursor;
 use crate::shard::{RecordBatch, Shard, WaiterId};
 use crate::shard_id::ShardId;
@@ -129,9 +130,11 @@ impl ShardIterator {
         if timeout.is_zero() {
             return self.get_records(limit);
         }
-        let batch = self.get_records_in_time(limit)?;
-        if batch.is_news() {
-            return Ok(batch);
+        if self.may_pull(limit) {
+            let batch = self.get_records_in_time(limit)?;
+            if batch.is_news() {
+                return Ok(batch);
+            }
         }
         let clock = &*self.shard.settings().clock;
         let deadline = clock.monotonic().saturating_add(timeout);
@@ -263,17 +266,25 @@ impl ShardIterator {
     ) -> Poll<Result<RecordBatch, Error>> {
         self.stop_waiting();
         loop {
-            let batch = self.get_records(limit)?;
-            if batch.is_news() {
-                return Poll::Ready(Ok(batch));
+            if self.may_pull(limit) {
+                let batch = self.get_records(limit)?;
+                if batch.is_news() {
+                    return Poll::Ready(Ok(batch));
+                }
+                // The bell's, if there is one: it is set again when the future is dropped.
+                self.stop_waiting();
             }
-            // The bell's, if there is one: it is set again when the future is dropped.
-            self.stop_waiting();
             self.waiter = self.register(context.waker().clone());
             if self.waiter.is_some() {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Whether a pull gives something, be it an error. Who waits asks first: an empty pull counts as
+    /// one of those that limits allow.
+    fn may_pull(&self, limit: usize) -> bool {
+        self.shard.has_news(&self.cursor) || !(1..=GET_RECORDS_LIMIT_MAX).contains(&limit)
     }
 
     #[inline]

@@ -32,12 +32,13 @@
 //! Imports run downwards only; `tests/layers.rs` checks it.
 //!
 //! ```text
-//!  8 manual                                                longer reading, no code
-//!  7 registry                                              named streams
-//!  6 producer  iterator       subscription                 the handles that users hold
-//!  5 stream    put_entry                                   shards, routing, resharding
-//!  4 shard     partition_key  wait                         a lock, a log, waiters, limits
-//!  3 log       error                                       chunks, read without that lock
+//!  9 manual                                                longer reading, no code
+//!  8 registry                                              named streams
+//!  7 producer  iterator       subscription                 the handles that users hold
+//!  6 stream    put_entry                                   shards, routing, resharding
+//!  5 shard     partition_key  wait                         a lock, a log, waiters, limits
+//!  4 error                                                 what can go wrong
+//!  3 log       positions                                   chunks, read without that lock
 //!  2 record    starting_position                           what the floors above speak in
 //!  1 sequence  clock          bell               call_out  numbers, time, calling user code
 //!  0 limits    sync           hash_key           shard_id  data
@@ -65,6 +66,7 @@ pub mod limits;
 mod bell;
 mod data;
 mod hash_key;
+mod positions;
 mod sequence;
 mod shard_id;
 mod starting_position;
@@ -89,7 +91,10 @@ mod registry;
 
 pub mod manual;
 
-pub use clock::{Clock, ManualClock, Parker, ParseTimestampError, SystemClock, Timestamp};
+pub use clock::{
+    Clock, ManualClock, Parker, ParseTimestampError, SystemClock, TickingClock, TickingClockError,
+    Timestamp,
+};
 pub use data::Data;
 pub use error::Error;
 pub use hash_key::{HashKey, HashKeyRange, ParseHashKeyError};
@@ -97,6 +102,7 @@ pub use iterator::{Batches, ShardIterator};
 #[doc(inline)]
 pub use limits::Limits;
 pub use partition_key::{AsPartitionKey, PartitionKey};
+pub use positions::{ParseSubscriptionPositionsError, SubscriptionPositions};
 pub use producer::{Producer, PutRecordOutput, PutRecordsOutput};
 pub use put_entry::{EntryKey, PutEntry};
 pub use record::{Record, RecordView};

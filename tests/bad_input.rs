@@ -7,7 +7,7 @@ use std::time::Duration;
 use brooklet::{
     Error, HashKey, HashKeyRange, Limits, OnFull, ParseHashKeyError, PartitionKey, PutEntry,
     Registry, SequenceNumber, ShardFilter, ShardId, StartingPosition, Stream, StreamBuilder,
-    Timestamp,
+    SubscriptionPositions, TickingClock, Timestamp,
 };
 use bytes::Bytes;
 use common::{
@@ -151,6 +151,16 @@ fn each_error_has_the_code_of_kinesis_and_says_whether_a_retry_may_help() {
         (
             refused("x".parse::<StartingPosition>().map_err(Error::from)),
             ARGUMENT,
+            false,
+        ),
+        (
+            refused("x".parse::<SubscriptionPositions>().map_err(Error::from)),
+            ARGUMENT,
+            false,
+        ),
+        (
+            refused(TickingClock::with_period(Duration::ZERO).map_err(Error::from)),
+            VALIDATION,
             false,
         ),
         (Error::StreamNotFound { stream: stream() }, NOT_FOUND, false),

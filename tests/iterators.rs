@@ -3,8 +3,8 @@
 use brooklet::{ChildShard, Error, HashKey, RecordBatch, SequenceNumber, StartingPosition, Stream};
 use bytes::Bytes;
 use common::{
-    Fields, START_MS, build, id, iterator, key_of, millis, now_ms, pull, pull_counting, put_into,
-    put_many, read_shard, refused, secs, stream, text, texts, view_texts,
+    Fields, START_MS, build, cases, id, iterator, key_of, millis, now_ms, pull, pull_counting,
+    put_into, put_many, read_shard, refused, secs, stream, text, texts, view_texts,
 };
 use proptest::prelude::*;
 
@@ -861,7 +861,7 @@ fn records_of_different_shards_do_not_mix() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn no_sequence_of_limits_skips_or_repeats_a_record(

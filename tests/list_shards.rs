@@ -1,7 +1,9 @@
 //! Listing shards with the six filters: the contract, 2.7.
 
 use brooklet::{Error, HashKey, ShardFilter, Stream, Timestamp};
-use common::{START_MS, build, id, indices, millis, now_ms, put_into, refused, secs, stream};
+use common::{
+    START_MS, build, cases, id, indices, millis, now_ms, put_into, refused, secs, stream,
+};
 use proptest::prelude::*;
 
 use ShardFilter::{
@@ -226,7 +228,7 @@ fn assert_covers(stream: &Stream, filter: ShardFilter) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(cases(128))]
 
     #[test]
     fn the_shards_of_any_moment_cover_all_hash_keys(

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use brooklet::{Error, HashKey, Shard, StartingPosition, Stream};
 use common::{
-    Fields, assert_ranges_partition, build, id, indices, key_of, millis, open_by_range, put_into,
-    put_many, read_shard, refused, secs, stream, texts,
+    Fields, assert_ranges_partition, build, cases, id, indices, key_of, millis, open_by_range,
+    put_into, put_many, read_shard, refused, secs, stream, texts,
 };
 use proptest::prelude::*;
 
@@ -615,7 +615,7 @@ fn resharding_counts_no_record_twice_and_loses_none() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn any_ranges_become_as_many_equal_ones_as_asked_for(

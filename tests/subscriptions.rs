@@ -10,7 +10,8 @@ use brooklet::{
     Subscription, Timestamp,
 };
 use common::{
-    START_MS, build, clock, id, millis, now_ms, put_into, put_many, refused, secs, stream, text,
+    START_MS, build, cases, clock, id, millis, now_ms, put_into, put_many, refused, secs, stream,
+    text,
 };
 use proptest::prelude::*;
 use wakers::in_time;
@@ -244,7 +245,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn any_history_is_read_in_the_order_of_each_key_and_without_loss(

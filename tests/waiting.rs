@@ -135,6 +135,7 @@ both_promise! {
     leaves_no_waiter_when_it_is_dropped
     wakes_together_with_all_others
     refuses_a_bad_limit_without_waiting
+    spends_no_read_of_the_limits_on_finding_nothing
 
     as_a_future_is_pending_until_a_record_is_put
     as_a_future_wakes_the_last_task_that_polled_it
@@ -416,6 +417,45 @@ fn wakes_together_with_all_others<R: Reader>() {
     });
 }
 
+// The story: a wait pulled once before, for nothing, and once after. With the one read a second that is
+// allowed here, the record that ended the wait was refused.
+fn spends_no_read_of_the_limits_on_finding_nothing<R: Reader>() {
+    let limits = Limits::unlimited().get_records_per_second(Some(1));
+    let (stream, clock) = build(Stream::builder("orders").limits(limits));
+    let put = || {
+        put_into(&stream, 0, "late");
+    };
+    let mut reader = R::on(&stream, TrimHorizon);
+    let batch = while_it_waits(&clock, || reader.timeout(HOUR), put).unwrap();
+    assert_eq!(view_texts(&batch), ["late"]);
+
+    clock.advance(secs(1));
+    let mut future = reader.future(10);
+    for _ in 0..10 {
+        assert!(poll(future.as_mut(), Waker::noop()).is_pending());
+    }
+    put();
+    assert_eq!(view_texts(&block_on(future).unwrap()), ["late"]);
+
+    clock.advance(secs(1));
+    let mut batches = reader.into_batches(10);
+    for _ in 0..10 {
+        assert!(poll_next(&mut batches, Waker::noop()).is_pending());
+    }
+    put();
+    let Poll::Ready(Some(batch)) = poll_next(&mut batches, Waker::noop()) else {
+        panic!("there is a record");
+    };
+    assert_eq!(view_texts(&batch.unwrap()), ["late"]);
+
+    // A wait that is over pulls once, and that is the read of this second.
+    clock.advance(secs(1));
+    let mut reader = R::from_batches(batches);
+    let turn = || clock.advance(secs(10));
+    let batch = while_it_waits(&clock, || reader.timeout(secs(10)), turn);
+    assert!(batch.unwrap().is_empty());
+}
+
 fn refuses_a_bad_limit_without_waiting<R: Reader>() {
     in_time(|| {
         let (stream, _clock) = stream(1);
@@ -624,7 +664,8 @@ fn as_batches_ends_after_an_error_that_no_retry_mends<R: Reader>() {
 fn as_batches_goes_on_after_a_throttled_read<R: Reader>() {
     let limits = Limits::unlimited().get_records_per_second(Some(1));
     let (stream, clock) = build(Stream::builder("orders").limits(limits));
-    put_many(&stream, 3);
+    // One more than are read: while there is one to be read, a wait is a pull.
+    put_many(&stream, 4);
     let mut batches = R::on(&stream, TrimHorizon).into_batches(1);
     let waker = Waker::noop();
     let mut read = Vec::new();
@@ -753,7 +794,7 @@ fn as_blocking_batches_goes_on_after_a_throttled_read<R: Reader>() {
     in_time(|| {
         let limits = Limits::unlimited().get_records_per_second(Some(1));
         let (stream, clock) = build(Stream::builder("orders").limits(limits));
-        put_many(&stream, 3);
+        put_many(&stream, 4);
         let mut batches = R::on(&stream, TrimHorizon).into_blocking(1);
         let mut read = Vec::new();
         for _ in 0..3 {

@@ -1,4 +1,5 @@
-//! Time, in one place: the system's, or one that a test turns by hand.
+//! Time, in one place: the system's, read anew or by a thread of its own, or one that a test turns by
+//! hand.
 //!
 //! No other module reads the time or sleeps. A [`Clock`] says what time it is (arrival times,
 //! retention, iterator ages), how much has passed (timeouts), and how a thread waits for it.
@@ -16,8 +17,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::sync::{Arc, AtomicU64, Condvar, LazyLock, Mutex, Ordering};
 
+mod ticking;
 mod timestamp;
 
+pub use ticking::{TickingClock, TickingClockError};
 pub use timestamp::{ParseTimestampError, Timestamp};
 
 pub(crate) use timestamp::whole_millis;

@@ -112,9 +112,9 @@
 //! A subscription that waits has one waker at each shard. A shard without records costs it nothing
 //! until its waker puts the shard back in line.
 //!
-//! With [`Limits`](crate::Limits) every look at a shard counts as one of the reads allowed in a second;
-//! who waits looks at least once before and once after. One look too many ends the wait with
-//! [`Error::ReadThrottled`](crate::Error::ReadThrottled), and reads nothing.
+//! With [`Limits`](crate::Limits) a wait spends none of the reads allowed in a second: who waits looks
+//! whether there is news, and pulls once when there is, or when the time is over. A pull too many ends
+//! the wait with [`Error::ReadThrottled`](crate::Error::ReadThrottled), and reads nothing.
 //!
 //! # No wake-up is lost
 //!

@@ -263,6 +263,11 @@ impl Stream {
         self.inner.control.lock().last_created_secs
     }
 
+    /// The index that the next new shard will have.
+    pub(crate) fn next_shard_index(&self) -> u32 {
+        self.inner.control.lock().next_index
+    }
+
     /// Whether it was deleted, long enough ago.
     pub(crate) fn is_gone(&self) -> bool {
         self.status_at(self.settings().clock.now()).is_none()

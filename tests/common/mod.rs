@@ -10,9 +10,18 @@ use brooklet::{
     Clock, Error, HashKey, ManualClock, Record, RecordBatch, SequenceNumber, Shard, ShardId,
     ShardIterator, StartingPosition, Stream, StreamBuilder, Timestamp,
 };
+use proptest::test_runner::Config as ProptestConfig;
 
 /// When the hand-turned clocks of the tests begin: the second of the contract's vectors (1.6).
 pub const START_MS: u64 = 1_700_000_000_000;
+
+/// How many histories a property is tried on: `default`, unless `PROPTEST_CASES` says otherwise.
+pub fn cases(default: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(default),
+    }
+}
 
 /// A clock that shows [`START_MS`].
 pub fn clock() -> ManualClock {

@@ -497,6 +497,9 @@ impl Run {
                 .map(Some),
             How::Async => poll_once(iterator.get_records_async(limit)),
         };
+        if matches!(real, Ok(None)) && !self.twin.has_news(reader) {
+            return 0;
+        }
         let twin = self.twin.read(reader, limit);
         let Some((real, twin)) = self.agree(real, twin) else {
             return 0;

@@ -531,6 +531,13 @@ impl Twin {
         place(earlier).max(shard.horizon)
     }
 
+    /// Whether a reader that waits has something to wake for: until then it pulls nothing, which
+    /// the limits would count.
+    pub fn has_news(&self, reader: &Reader) -> bool {
+        let shard = self.shard(reader.shard);
+        shard.next() > reader.place.max(1) || shard.closed.is_some()
+    }
+
     pub fn read(&mut self, reader: &mut Reader, limit: usize) -> Result<Batch, Error> {
         if !(1..=10_000).contains(&limit) {
             return Err(Error::InvalidLimit { limit });

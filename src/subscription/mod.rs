@@ -39,6 +39,8 @@ use crate::stream::{Lineage, ShardFilter, Stream};
 use crate::sync::{Arc, Mutex};
 use crate::wait::{BlockingBatches, Undo, block_until};
 
+mod resume;
+
 /// Reads the records of all shards of a stream, and follows splits and merges.
 ///
 /// Each batch is of one shard. Shards with records take turns. Records of one partition key come in
@@ -64,12 +66,15 @@ use crate::wait::{BlockingBatches, Undo, block_until};
 /// assert_eq!(orders[1].data(), "second");
 /// # Ok::<(), brooklet::Error>(())
 /// ```
+///
+/// It never expires. Clones go on independently from the same position; [`positions`](Self::positions)
+/// can be kept as text, and [resumed](Stream::subscribe_from).
 pub struct Subscription {
     stream: Stream,
     /// The shards that are being read.
     slots: BTreeMap<ShardId, Slot>,
     /// The shards that wait for their parents.
-    unfinished: BTreeMap<ShardId, (Arc<Lineage>, Cursor)>,
+    unfinished: Unfinished,
     /// Shards that were read to the end, with how many of their children were not begun yet.
     finished: BTreeMap<ShardId, usize>,
     /// Shards with an index below existed when the subscription began.
@@ -79,6 +84,9 @@ pub struct Subscription {
     /// What an empty batch says that it is of.
     last_origin: Origin,
 }
+
+/// Shards with where they are to be read from.
+type Unfinished = BTreeMap<ShardId, (Arc<Lineage>, Cursor)>;
 
 /// A shard that is being read.
 struct Slot {
@@ -139,25 +147,33 @@ impl Stream {
             }
         };
         let listed = self.list_lineages(filter)?;
-        let unfinished: BTreeMap<_, _> = listed
-            .lineages
-            .into_iter()
-            .map(|lineage| {
-                let cursor = cursor(&lineage.shard);
-                (lineage.shard.id(), (lineage, cursor))
-            })
-            .collect();
+        let unfinished = listed.lineages.into_iter().map(|lineage| {
+            let cursor = cursor(&lineage.shard);
+            (lineage.shard.id(), (lineage, cursor))
+        });
+        Ok(Subscription::new(
+            self,
+            unfinished.collect(),
+            listed.next_index,
+        ))
+    }
+}
+
+impl Subscription {
+    /// Reads these shards and what comes of them. All that are to be read and have an index below
+    /// `first_new_index` are among them.
+    fn new(stream: &Stream, unfinished: Unfinished, first_new_index: u32) -> Self {
         let any_id = unfinished
             .keys()
             .next()
             .copied()
             .unwrap_or(ShardId::from_index(0));
-        let mut subscription = Subscription {
-            stream: self.clone(),
+        let mut subscription = Self {
+            stream: stream.clone(),
             slots: BTreeMap::new(),
             unfinished,
             finished: BTreeMap::new(),
-            first_new_index: listed.next_index,
+            first_new_index,
             line: Arc::default(),
             bell: None,
             last_origin: Origin {
@@ -166,11 +182,9 @@ impl Stream {
             },
         };
         subscription.begin_shards();
-        Ok(subscription)
+        subscription
     }
-}
 
-impl Subscription {
     /// Pulls the next records of some shard, up to `limit` (1 to 10,000) and 10 MiB. Never waits:
     /// the batch is empty if no shard has any; its shard then means nothing.
     ///
@@ -309,6 +323,12 @@ impl Subscription {
                 continue;
             };
             slot.waiter = None;
+            if !slot.lineage.shard.has_news(&slot.cursor) {
+                // Not by a pull, which would count as one of those that limits allow.
+                turn.end();
+                slot.wait(&self.line);
+                continue;
+            }
             let batch = slot.lineage.shard.read(&mut slot.cursor, limit)?;
             self.last_origin = batch.origin;
             turn.end();
@@ -411,6 +431,40 @@ impl Subscription {
         bell.silence();
         if self.line.is_waiting_for_reader() {
             bell.ring();
+        }
+    }
+}
+
+impl Clone for Subscription {
+    fn clone(&self) -> Self {
+        let slots = self.slots.iter().map(|(shard_id, slot)| {
+            let lineage = Arc::clone(&slot.lineage);
+            let (cursor, waiter) = (slot.cursor, None);
+            (
+                *shard_id,
+                Slot {
+                    lineage,
+                    cursor,
+                    waiter,
+                },
+            )
+        });
+        // All in line, since none waits for its waker.
+        let state = LineState {
+            shards: self.slots.keys().copied().collect(),
+            ..LineState::default()
+        };
+        Self {
+            stream: self.stream.clone(),
+            slots: slots.collect(),
+            unfinished: self.unfinished.clone(),
+            finished: self.finished.clone(),
+            first_new_index: self.first_new_index,
+            line: Arc::new(Line {
+                state: Mutex::new(state),
+            }),
+            bell: None,
+            last_origin: self.last_origin,
         }
     }
 }
