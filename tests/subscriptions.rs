@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
+use std::time::Duration;
 
 use brooklet::{
-    Error, HashKey, Limits, ManualClock, OnFull, Registry, ShardId, StartingPosition, Stream,
-    Subscription, Timestamp,
+    Error, HashKey, Limits, ManualClock, OnFull, ParseSubscriptionPositionsError, Registry,
+    ShardId, StartingPosition, Stream, Subscription, SubscriptionPositions, Timestamp,
 };
 use common::{
     START_MS, build, cases, clock, id, millis, now_ms, put_into, put_many, refused, secs, stream,
@@ -311,6 +312,233 @@ proptest! {
     }
 }
 
+/// One step of a random history with readers that are kept and resumed.
+#[derive(Clone, Debug)]
+enum KeptStep {
+    Change(Step),
+    /// Reads up to so many records with one of the readers.
+    Read(u8, u8),
+    /// Keeps the positions of one of the readers.
+    Keep(u8),
+    /// Goes on at positions that were kept, beside whoever reads already.
+    Resume(u8),
+    /// Drops one of the readers and goes on at its positions.
+    Restart(u8),
+    Clone(u8),
+    /// Begins a reader of what is put from now on.
+    Begin,
+    Advance(u8),
+    Close,
+}
+
+fn kept_step() -> impl Strategy<Value = KeptStep> {
+    let change = prop_oneof![
+        6 => any::<u8>().prop_map(Step::Put),
+        2 => any::<u8>().prop_map(Step::Split),
+        2 => any::<u8>().prop_map(Step::Merge),
+        1 => (1..5_u8).prop_map(Step::Count),
+    ];
+    prop_oneof![
+        110 => change.prop_map(KeptStep::Change),
+        40 => (any::<u8>(), 1..5_u8).prop_map(|(reader, limit)| KeptStep::Read(reader, limit)),
+        10 => any::<u8>().prop_map(KeptStep::Keep),
+        10 => any::<u8>().prop_map(KeptStep::Resume),
+        10 => any::<u8>().prop_map(KeptStep::Restart),
+        3 => any::<u8>().prop_map(KeptStep::Clone),
+        3 => Just(KeptStep::Begin),
+        8 => (0..6_u8).prop_map(KeptStep::Advance),
+        1 => Just(KeptStep::Close),
+    ]
+}
+
+/// A reader as its user sees it, whichever subscriptions it went through.
+#[derive(Clone)]
+struct Logical {
+    /// For each key, how many records were put before it began.
+    begun_at: BTreeMap<u8, usize>,
+    /// The keys of the records that it read, with their numbers for that key.
+    read: Vec<(u8, usize)>,
+    missed: u64,
+    /// Whether a shard that it had to read was gone when it was resumed.
+    lost_count: bool,
+}
+
+impl Logical {
+    fn read(&mut self, subscription: &mut Subscription, limit: usize) {
+        let batch = subscription.get_records(limit).unwrap();
+        self.missed += batch.missed_count();
+        self.read.extend(batch.records().map(|record| {
+            let text = text(&record);
+            let (key, number) = text.split_once(':').unwrap();
+            (key.parse::<u8>().unwrap(), number.parse().unwrap())
+        }));
+    }
+
+    /// Goes on at positions, by way of their text.
+    fn resume(&mut self, stream: &Stream, positions: &str) -> Subscription {
+        let positions: SubscriptionPositions = positions.parse().unwrap();
+        let resumed = stream.subscribe_from(&positions).unwrap();
+        let now = resumed.positions();
+        self.lost_count |= positions
+            .iter()
+            .any(|(shard_id, _)| now.position_of(shard_id).is_none());
+        resumed
+    }
+
+    /// Checks what was read when nothing is left to be read. `put` has, for each key, when each of its
+    /// records arrived.
+    fn check(&self, put: &BTreeMap<u8, Vec<u64>>, horizon_ms: u64) -> Result<(), TestCaseError> {
+        let mut expected = 0;
+        for (key, arrivals) in put {
+            let begun_at = self.begun_at.get(key).copied().unwrap_or(0);
+            expected += arrivals.len() - begun_at;
+            let own = self.read.iter().filter(|(of, _)| of == key);
+            let own: Vec<_> = own.map(|(_, number)| *number).collect();
+            prop_assert!(
+                own.is_sorted_by(|a, b| a < b),
+                "{key}: in order, each once: {own:?}"
+            );
+            prop_assert!(
+                own.iter().all(|number| *number >= begun_at),
+                "{key}: {own:?}"
+            );
+            for (number, _) in arrivals
+                .iter()
+                .enumerate()
+                .skip(begun_at)
+                .filter(|a| *a.1 >= horizon_ms)
+            {
+                prop_assert!(
+                    own.binary_search(&number).is_ok(),
+                    "{key}:{number} is not in {own:?}"
+                );
+            }
+        }
+        let told = self.read.len() as u64 + self.missed;
+        prop_assert!(told <= expected as u64);
+        prop_assert!(
+            told == expected as u64 || self.lost_count,
+            "{told} of {expected}"
+        );
+        Ok(())
+    }
+}
+
+/// Splits, merges or puts as a step says. A put says its key.
+fn change(stream: &Stream, step: &Step, number_of: impl Fn(u8) -> usize) -> Option<u8> {
+    let mut open: Vec<_> = stream
+        .shards()
+        .into_iter()
+        .filter(|s| s.is_open())
+        .collect();
+    open.sort_by_key(|shard| shard.hash_key_range().start());
+    match *step {
+        Step::Put(key) => {
+            let key = key % 16;
+            let data = format!("{key}:{}", number_of(key));
+            stream
+                .producer()
+                .put_record(format!("key-{key}"), data)
+                .unwrap();
+            return Some(key);
+        }
+        Step::Split(pick) => split(stream, open[usize::from(pick) % open.len()].id().index()),
+        Step::Merge(pick) if open.len() > 1 => {
+            let lower = usize::from(pick) % (open.len() - 1);
+            merge(
+                stream,
+                open[lower].id().index(),
+                open[lower + 1].id().index(),
+            );
+        }
+        Step::Count(count) => stream.update_shard_count(count.into()).unwrap(),
+        Step::Merge(_) | Step::Read(_) => {}
+    }
+    None
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn any_history_is_read_once_by_each_reader_however_often_it_is_kept_and_resumed(
+        steps in proptest::collection::vec(kept_step(), 1..120),
+    ) {
+        const RETENTION: u64 = 10;
+        let (stream, clock) = build(
+            Stream::builder("orders").shard_count(2).retention(secs(RETENTION)),
+        );
+        let mut put = BTreeMap::<u8, Vec<u64>>::new();
+        let mut closed = false;
+        let begin = |position, put: &BTreeMap<u8, Vec<u64>>| {
+            let reader = Logical {
+                begun_at: put.iter().map(|(key, arrivals)| (*key, arrivals.len())).collect(),
+                read: Vec::new(),
+                missed: 0,
+                lost_count: false,
+            };
+            (stream.subscribe(position).unwrap(), reader)
+        };
+        let mut readers = vec![begin(TrimHorizon, &put)];
+        let mut kept = Vec::<(String, Logical)>::new();
+        for step in &steps {
+            let count = readers.len();
+            let pick = |pick: u8| usize::from(pick) % count;
+            match step {
+                KeptStep::Change(_) if closed => {}
+                KeptStep::Change(step) => {
+                    let number_of = |key| put.get(&key).map_or(0, Vec::len);
+                    if let Some(key) = change(&stream, step, number_of) {
+                        put.entry(key).or_default().push(now_ms(&clock));
+                    }
+                }
+                KeptStep::Read(reader, limit) => {
+                    let (subscription, reader) = &mut readers[pick(*reader)];
+                    reader.read(subscription, (*limit).into());
+                }
+                KeptStep::Keep(reader) => {
+                    let (subscription, reader) = &readers[pick(*reader)];
+                    kept.push((subscription.positions().to_string(), reader.clone()));
+                }
+                KeptStep::Resume(pick) if !kept.is_empty() => {
+                    let (positions, mut reader) = kept[usize::from(*pick) % kept.len()].clone();
+                    readers.push((reader.resume(&stream, &positions), reader));
+                }
+                KeptStep::Resume(_) => {}
+                KeptStep::Restart(reader) => {
+                    let (subscription, reader) = &mut readers[pick(*reader)];
+                    let positions = subscription.positions().to_string();
+                    *subscription = reader.resume(&stream, &positions);
+                }
+                KeptStep::Clone(reader) => readers.push(readers[pick(*reader)].clone()),
+                KeptStep::Begin => readers.push(begin(Latest, &put)),
+                KeptStep::Advance(secs) => clock.advance(Duration::from_secs((*secs).into())),
+                KeptStep::Close => {
+                    stream.close();
+                    closed = true;
+                }
+            }
+        }
+        stream.close();
+        for (positions, mut reader) in kept {
+            readers.push((reader.resume(&stream, &positions), reader));
+        }
+        let horizon_ms = now_ms(&clock) - RETENTION * 1_000;
+        for (mut subscription, mut reader) in readers {
+            // A closed stream is read to its end within a bounded number of calls.
+            for _ in 0..1_000 {
+                if subscription.is_finished() {
+                    break;
+                }
+                reader.read(&mut subscription, 3);
+            }
+            prop_assert!(subscription.is_finished());
+            prop_assert!(subscription.positions().is_empty());
+            reader.check(&put, horizon_ms)?;
+        }
+    }
+}
+
 mod no_shard_is_left_out {
     use super::*;
 
@@ -555,6 +783,460 @@ mod positions {
             pull(&mut stream.subscribe(AtTimestamp(now)).unwrap()).texts(),
             ["x"]
         );
+    }
+}
+
+/// Keeping positions as text and going on there.
+mod kept_positions {
+    use super::*;
+
+    /// Goes on at the positions of a subscription, as one who reads them from a file.
+    fn resume(stream: &Stream, positions: &SubscriptionPositions) -> Subscription {
+        let kept: SubscriptionPositions = positions.to_string().parse().expect("text of positions");
+        assert_eq!(kept, *positions);
+        stream
+            .subscribe_from(&kept)
+            .expect("the positions are good")
+    }
+
+    fn indices(positions: &SubscriptionPositions) -> Vec<u32> {
+        positions
+            .iter()
+            .map(|(shard_id, _)| shard_id.index())
+            .collect()
+    }
+
+    #[test]
+    fn lead_back_to_the_next_record_after_every_batch() {
+        for limit in 1..4 {
+            let (stream, _clock) = stream(3);
+            for round in 0..4 {
+                for index in 0..3 {
+                    put_into(&stream, index, &format!("{index}:{round}"));
+                }
+            }
+            stream.close();
+            let mut subscription = stream.subscribe(TrimHorizon).unwrap();
+            let mut read = Read::default();
+            while !subscription.is_finished() {
+                let positions = subscription.positions();
+                let mut resumed = resume(&stream, &positions);
+                assert_eq!(
+                    resumed.positions(),
+                    positions,
+                    "nothing happened in between"
+                );
+                let mut all = pull(&mut resumed).records;
+                all.extend(read.records.clone());
+                all.sort_unstable();
+                assert_eq!(all.len(), 12);
+                all.dedup();
+                assert_eq!(all.len(), 12, "none was read twice");
+                let batch = subscription.get_records(limit).unwrap();
+                let shard = batch.shard_id().index();
+                read.records
+                    .extend(batch.records().map(|r| (shard, text(&r))));
+            }
+            assert_eq!(read.records.len(), 12);
+        }
+    }
+
+    #[test]
+    fn of_latest_and_of_a_time_are_where_these_were() {
+        let (stream, clock) = stream(2);
+        put_into(&stream, 0, "old");
+        clock.advance(secs(1));
+        let now = Timestamp::from_millis(now_ms(&clock));
+        put_into(&stream, 1, "new");
+        for (position, expected) in [
+            (AtTimestamp(now), vec!["new", "later"]),
+            (Latest, vec!["later"]),
+        ] {
+            let positions = stream.subscribe(position).unwrap().positions();
+            put_into(&stream, 1, "later");
+            let read = pull(&mut resume(&stream, &positions));
+            assert_eq!(read.texts(), expected);
+        }
+    }
+
+    #[test]
+    fn go_on_in_the_children_of_shards_that_were_split_or_merged_since() {
+        let (stream, _clock) = stream(2);
+        put_into(&stream, 0, "a");
+        put_into(&stream, 0, "b");
+        let mut subscription = stream.subscribe(TrimHorizon).unwrap();
+        assert_eq!(view_of(&mut subscription), "a");
+        let positions = subscription.positions();
+        split(&stream, 0);
+        put_into(&stream, 3, "c");
+        merge(&stream, 3, 1);
+        put_into(&stream, 4, "d");
+        let mut resumed = resume(&stream, &positions);
+        assert_eq!(pull_by(&mut resumed, 1).texts(), ["b", "c", "d"]);
+        merge(&stream, 2, 4);
+        put_into(&stream, 5, "e");
+        assert_eq!(pull(&mut resumed).texts(), ["e"]);
+    }
+
+    /// The data of the one record that is read next.
+    fn view_of(subscription: &mut Subscription) -> String {
+        let batch = subscription.get_records(1).unwrap();
+        text(&batch.records().next().expect("there is a record"))
+    }
+
+    #[test]
+    fn wait_for_the_parent_that_was_not_read_and_not_for_the_one_that_was() {
+        for read_first in [0, 1] {
+            let (stream, _clock) = stream(2);
+            let texts = ["a", "b", "c", "d"];
+            for text in texts {
+                put_into(&stream, 1 - read_first, text);
+            }
+            merge(&stream, 0, 1);
+            put_into(&stream, 2, "child");
+            let mut subscription = stream.subscribe(TrimHorizon).unwrap();
+            let mut count = 0;
+            while subscription
+                .positions()
+                .position_of(id(read_first))
+                .is_some()
+            {
+                assert_eq!(view_of(&mut subscription), texts[count]);
+                count += 1;
+            }
+            let positions = subscription.positions();
+            assert_eq!(indices(&positions), [1 - read_first, 2]);
+            let read = pull_by(&mut resume(&stream, &positions), 1);
+            assert_eq!(read.texts(), [&texts[count..], &["child"]].concat());
+        }
+    }
+
+    #[test]
+    fn name_every_shard_that_is_there_though_it_was_not_come_upon() {
+        let (stream, _clock) = stream(1);
+        let subscription = stream.subscribe(TrimHorizon).unwrap();
+        split(&stream, 0);
+        merge(&stream, 1, 2);
+        let positions = subscription.positions();
+        assert_eq!(indices(&positions), [0, 1, 2, 3]);
+        for (shard_id, position) in &positions {
+            assert_eq!(positions.position_of(shard_id), Some(position));
+            let shard = stream.shard(shard_id).unwrap();
+            assert_eq!(
+                position,
+                AfterSequenceNumber(shard.starting_sequence_number())
+            );
+        }
+        let text = positions.to_string();
+        assert!(
+            text.ends_with("\nNEXT_SHARD:shardId-000000000004"),
+            "{text}"
+        );
+    }
+
+    // The story: shard 0 is named and gone; its child 1 is gone, too, and was never named. Only by its id
+    // can 3, the child of 1, be known as one that is still to be read.
+    #[test]
+    fn lead_to_what_came_of_shards_that_are_gone() {
+        let (stream, clock) = build(Stream::builder("orders").retention(secs(10)));
+        put_into(&stream, 0, "missed");
+        let subscription = stream.subscribe(TrimHorizon).unwrap();
+        let positions = subscription.positions();
+        split(&stream, 0);
+        put_into(&stream, 1, "missed");
+        split(&stream, 1);
+        clock.advance(secs(10) + millis(1));
+        for index in [2, 3, 4] {
+            put_into(&stream, index, &index.to_string());
+        }
+        assert_eq!(stream.shards().len(), 3, "shards 0 and 1 are gone");
+        let mut resumed = resume(&stream, &positions);
+        assert_eq!(indices(&positions), [0]);
+        assert_eq!(
+            indices(&resumed.positions()),
+            [2, 3, 4],
+            "it shows that 0 is gone"
+        );
+        let read = pull(&mut resumed);
+        assert_eq!(read.texts(), ["2", "3", "4"]);
+        assert!(read.missed.is_empty(), "the count went with the shards");
+        // Whoever kept the subscription itself is told.
+        let mut subscription = subscription;
+        let read = pull(&mut subscription);
+        assert_eq!(
+            (read.texts(), &read.missed),
+            (vec!["2", "3", "4"], &[(0, 1), (1, 1)].into())
+        );
+    }
+
+    // The story: shard 0 was read to its end and is still there; 1 and 2 are its children. Whoever reads on
+    // from all shards that are not named, because a named one is gone, reads it again.
+    #[test]
+    fn lead_to_nothing_that_was_read_though_a_named_shard_is_gone() {
+        let (stream, clock) = build(Stream::builder("orders").shard_count(2).retention(secs(10)));
+        let mut subscription = stream.subscribe(TrimHorizon).unwrap();
+        put_into(&stream, 0, "read");
+        split(&stream, 0);
+        put_into(&stream, 1, "not read");
+        split(&stream, 1);
+        let batch = subscription.get_records(10).unwrap();
+        assert_eq!((batch.shard_id(), batch.len()), (id(0), 1));
+        let positions = subscription.positions();
+        assert_eq!(indices(&positions), [1, 2, 3, 4, 5]);
+        clock.advance(secs(5));
+        put_into(&stream, 2, "2");
+        split(&stream, 2);
+        clock.advance(secs(5) + millis(1));
+        assert!(stream.shard(id(0)).is_err() && stream.shard(id(2)).is_ok());
+        let read = pull(&mut resume(&stream, &positions));
+        assert_eq!(read.texts(), ["2"]);
+    }
+
+    #[test]
+    fn tell_how_many_records_were_trimmed_since() {
+        let (stream, _clock) = build(Stream::builder("orders").capacity_records(3));
+        let mut subscription = stream.subscribe(TrimHorizon).unwrap();
+        put_many(&stream, 2);
+        assert_eq!(view_of(&mut subscription), "r0");
+        let positions = subscription.positions();
+        put_many(&stream, 10);
+        let read = pull(&mut resume(&stream, &positions));
+        assert_eq!((read.records.len(), read.missed), (3, [(0, 8)].into()));
+        // Also when the record before the position was trimmed before the positions were taken.
+        let positions = subscription.positions();
+        let read = pull(&mut resume(&stream, &positions));
+        assert_eq!((read.records.len(), read.missed), (3, [(0, 8)].into()));
+    }
+
+    #[test]
+    fn of_a_finished_subscription_are_none_and_it_is_finished_again() {
+        let (stream, clock) = stream(2);
+        put_into(&stream, 0, "x");
+        split(&stream, 0);
+        stream.close();
+        let mut subscription = stream.subscribe(TrimHorizon).unwrap();
+        assert_eq!(subscription.positions().len(), 4);
+        assert_eq!(pull(&mut subscription).records.len(), 1);
+        assert!(subscription.is_finished());
+        let positions = subscription.positions();
+        assert!(positions.is_empty() && positions.iter().next().is_none());
+        assert_eq!(positions.to_string(), "NEXT_SHARD:shardId-000000000004");
+        for _ in 0..2 {
+            let mut resumed = resume(&stream, &positions);
+            assert!(resumed.is_finished());
+            assert_eq!(pull(&mut resumed), Read::default());
+            clock.advance(stream.retention() + millis(1));
+        }
+    }
+
+    #[test]
+    fn of_a_closed_stream_lead_to_what_was_not_read_alone() {
+        let (stream, _clock) = stream(2);
+        for index in 0..2 {
+            put_into(&stream, index, &index.to_string());
+        }
+        put_into(&stream, 0, "more");
+        stream.close();
+        let mut subscription = stream.subscribe(TrimHorizon).unwrap();
+        while subscription.positions().position_of(id(1)).is_some() {
+            assert_eq!(subscription.get_records(1).unwrap().len(), 1);
+        }
+        let positions = subscription.positions();
+        assert_eq!(indices(&positions), [0]);
+        let mut resumed = resume(&stream, &positions);
+        assert_eq!(pull(&mut resumed).texts(), ["more"]);
+        assert!(resumed.is_finished());
+    }
+
+    #[test]
+    fn taken_before_the_stream_was_closed_lead_to_its_end() {
+        let (stream, _clock) = stream(1);
+        let positions = stream.subscribe(TrimHorizon).unwrap().positions();
+        split(&stream, 0);
+        put_into(&stream, 2, "last");
+        stream.close();
+        let mut resumed = resume(&stream, &positions);
+        assert_eq!(pull(&mut resumed).texts(), ["last"]);
+        assert!(resumed.is_finished());
+    }
+
+    #[test]
+    fn written_by_hand_may_be_any_starting_positions_and_their_children_follow() {
+        let (stream, clock) = stream(2);
+        put_into(&stream, 0, "a");
+        let number = put_into(&stream, 1, "b");
+        split(&stream, 1);
+        put_into(&stream, 2, "c");
+        let time = Timestamp::from_millis(now_ms(&clock));
+        for (position, expected) in [
+            (TrimHorizon.to_string(), vec!["b", "c"]),
+            (Latest.to_string(), vec!["c"]),
+            (AtSequenceNumber(number).to_string(), vec!["b", "c"]),
+            (AtTimestamp(time).to_string(), vec!["b", "c"]),
+        ] {
+            let text = format!("{} {position}\nNEXT_SHARD:{}\n", id(1), id(4));
+            let mut subscription = stream.subscribe_from(&text.parse().unwrap()).unwrap();
+            assert_eq!(
+                pull_by(&mut subscription, 1).texts(),
+                expected,
+                "{position}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_shards_that_the_stream_never_had_are_refused() {
+        let (large, _clock) = stream(3);
+        let positions = large.subscribe(TrimHorizon).unwrap().positions();
+        let (small, _clock) = stream(2);
+        let (stream, shard_id) = ("orders".to_owned(), id(2));
+        assert_eq!(
+            refused(small.subscribe_from(&positions)),
+            Error::ShardNotFound { stream, shard_id }
+        );
+        // One that is empty tells as well that it is not of this stream.
+        let positions = "NEXT_SHARD:shardId-000000000003".parse().unwrap();
+        assert!(matches!(
+            refused(small.subscribe_from(&positions)),
+            Error::ShardNotFound { .. }
+        ));
+    }
+
+    #[test]
+    fn of_another_stream_or_another_shard_or_of_the_future_are_refused() {
+        let registry = Registry::builder().clock(clock()).build();
+        let first = registry.create(Stream::builder("orders")).unwrap();
+        let positions = first.subscribe(TrimHorizon).unwrap().positions();
+        put_many(&first, 3);
+        let mut subscription = first.subscribe(TrimHorizon).unwrap();
+        assert_eq!(pull(&mut subscription).records.len(), 3);
+        let later = subscription.positions();
+        registry.delete("orders").unwrap();
+        assert!(matches!(
+            refused(first.subscribe_from(&positions)),
+            Error::StreamNotFound { .. }
+        ));
+        // Of the same name, made within the same second.
+        let second = registry.create(Stream::builder("orders")).unwrap();
+        for positions in [&positions, &later] {
+            let error = refused(second.subscribe_from(positions));
+            assert!(
+                matches!(error, Error::SequenceNumberOfOtherStream { .. }),
+                "{error}"
+            );
+        }
+        // Another stream of the same second cannot be told from it but by its numbers of the future.
+        let (twin, twins_clock) = stream(1);
+        let error = refused(twin.subscribe_from(&later));
+        assert!(
+            matches!(error, Error::SequenceNumberInFuture { .. }),
+            "{error}"
+        );
+        let number = put_into(&twin, 0, "x");
+        let other = format!(
+            "{} {}\nNEXT_SHARD:{}",
+            id(0),
+            AfterSequenceNumber(number),
+            id(1)
+        );
+        let other = other.replace(&id(0).to_string(), &id(1).to_string());
+        let other = other.replace(
+            &format!("NEXT_SHARD:{}", id(1)),
+            &format!("NEXT_SHARD:{}", id(2)),
+        );
+        let (two, _clock) = stream(2);
+        let error = refused(two.subscribe_from(&other.parse().unwrap()));
+        assert!(
+            matches!(error, Error::SequenceNumberOfOtherShard { .. }),
+            "{error}"
+        );
+        let time = Timestamp::from_millis(now_ms(&twins_clock) + 1);
+        let future = format!("{} {}\nNEXT_SHARD:{}", id(0), AtTimestamp(time), id(1));
+        let error = refused(twin.subscribe_from(&future.parse().unwrap()));
+        assert!(matches!(error, Error::TimestampInFuture { .. }), "{error}");
+    }
+
+    #[test]
+    fn text_that_was_cut_off_is_an_error_of_the_crate() {
+        let (stream, _clock) = stream(2);
+        let text = stream
+            .subscribe(TrimHorizon)
+            .unwrap()
+            .positions()
+            .to_string();
+        for length in 0..text.len() {
+            let parsed: Result<SubscriptionPositions, _> = text[..length].parse();
+            let error = Error::from(parsed.expect_err("the end is missing"));
+            assert_eq!(
+                (error.code(), error.is_retryable()),
+                ("InvalidArgumentException", false)
+            );
+        }
+        assert_eq!(
+            "".parse::<SubscriptionPositions>(),
+            Err(ParseSubscriptionPositionsError::Incomplete)
+        );
+    }
+
+    #[test]
+    fn take_an_iterator_of_each_shard_from_the_limits() {
+        let limits = Limits::unlimited().get_shard_iterator_per_second(Some(2));
+        let (stream, clock) = build(Stream::builder("orders").shard_count(2).limits(limits));
+        let positions = stream.subscribe(TrimHorizon).unwrap().positions();
+        for _ in 0..2 {
+            stream.subscribe_from(&positions).unwrap();
+        }
+        let error = refused(stream.subscribe_from(&positions));
+        assert!(matches!(error, Error::ReadThrottled { .. }) && error.is_retryable());
+        clock.advance(secs(1));
+        stream.subscribe_from(&positions).unwrap();
+    }
+}
+
+mod clones {
+    use super::*;
+
+    #[test]
+    fn go_on_independently_from_the_same_position() {
+        let (stream, _clock) = stream(2);
+        for index in [0, 0, 1, 1] {
+            put_into(&stream, index, &index.to_string());
+        }
+        merge(&stream, 0, 1);
+        put_into(&stream, 2, "child");
+        let mut first = stream.subscribe(TrimHorizon).unwrap();
+        for left in (0..5).rev() {
+            assert_eq!(first.get_records(1).unwrap().len(), 1);
+            let mut clone = first.clone();
+            assert_eq!(clone.positions(), first.positions());
+            let read = pull_by(&mut clone, 1);
+            assert_eq!(read.records.len(), left);
+            assert_eq!(read.texts().last(), (left > 0).then_some(&"child"));
+        }
+    }
+
+    #[test]
+    fn have_wakers_of_their_own() {
+        let (stream, _clock) = stream(2);
+        let waiting = || {
+            let shards = stream.metrics().shards;
+            shards
+                .iter()
+                .map(|shard| shard.waiting_readers)
+                .sum::<usize>()
+        };
+        let mut first = stream.subscribe(TrimHorizon).unwrap();
+        let bell = first.ready();
+        assert!(pull(&mut first).records.is_empty());
+        let mut clone = first.clone();
+        assert_eq!(waiting(), 2);
+        assert!(pull(&mut clone).records.is_empty());
+        assert_eq!(waiting(), 4);
+        drop(first);
+        assert_eq!(waiting(), 2);
+        put_into(&stream, 1, "x");
+        assert_eq!(pull(&mut clone).texts(), ["x"]);
+        assert!(bell.try_recv().is_err(), "the bell was the first one's");
     }
 }
 
