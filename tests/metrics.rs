@@ -485,6 +485,7 @@ fn debug_of_no_public_type_shows_a_key_or_data() {
     let mut iterator = shard.iterator(TrimHorizon).unwrap();
     let mut subscription = stream.subscribe(TrimHorizon).unwrap();
     shows_no_canary(&iterator);
+    shows_no_canary(&subscription.positions());
     let batch = iterator.get_records(100).unwrap();
     assert_eq!(batch.len(), 5);
     shows_no_canary(&batch);

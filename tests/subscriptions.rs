@@ -1084,6 +1084,27 @@ mod kept_positions {
         }
     }
 
+    // The story: shard 1 is read to its end first, and its child 4 is begun, though 3, the other parent,
+    // is not read yet and nobody knows of it.
+    #[test]
+    fn written_by_hand_without_a_child_wait_for_it_all_the_same() {
+        let (stream, _clock) = stream(2);
+        for text in ["a", "b", "c"] {
+            put_into(&stream, 0, text);
+        }
+        split(&stream, 0);
+        put_into(&stream, 3, "d");
+        merge(&stream, 3, 1);
+        put_into(&stream, 4, "e");
+        let [first, second] = [id(0), id(1)].map(|shard_id| format!("{shard_id} {TrimHorizon}"));
+        let text = format!("{first}\n{second}\nNEXT_SHARD:{}", id(5));
+        let mut subscription = stream.subscribe_from(&text.parse().unwrap()).unwrap();
+        assert_eq!(
+            pull_by(&mut subscription, 1).texts(),
+            ["a", "b", "c", "d", "e"]
+        );
+    }
+
     #[test]
     fn of_shards_that_the_stream_never_had_are_refused() {
         let (large, _clock) = stream(3);

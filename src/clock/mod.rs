@@ -59,7 +59,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// The clock of the operating system; the default of every stream.
+/// The clock of the operating system; the default of every stream. It is read for each put; a
+/// [`TickingClock`] spares that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SystemClock;
 

@@ -35,6 +35,7 @@
 //! | a reshard | takes a while, the stream is `UPDATING` | done when the call returns; a [registry with a delay](crate::RegistryBuilder::state_delay) shows the states | so does the code that has to be tested for them |
 //! | the end of a parent | records may still arrive for a moment | one switch: none after it, in any thread | order without a doubt |
 //! | a reader on a shard that expired | not found | told what it missed, and led on to the children; the shard cannot be asked for by its id | a late reader is not stranded |
+//! | kept positions of a shard that expired | not found | [led on](crate::Stream::subscribe_from) to the children; what was missed is not known any more | what is gone takes its count with it |
 //! | the order of parents and children | the reader's duty | kept by a [`Subscription`](crate::Subscription) | so nobody has to write it again |
 //! | ending | a stream ends by being deleted | [`close`](crate::Stream::close): no more records, readers read on to the end | a program ends in good order |
 //! | deleting | in the background | at once: calls fail, waiting readers wake, records go | there is nobody to wait for |

@@ -34,13 +34,14 @@
 //! | `SubscribeToShard` | [`ShardIterator::batches`], or any other way to [wait](super::waiting) |
 //! | `RegisterStreamConsumer` and what belongs to it | not needed: readers do not share a rate, unless limits say so |
 //! | the Kinesis Client Library, in one process | [`Stream::subscribe`]: all shards, parents before their children |
+//! | a checkpoint of that library | [`Subscription::positions`], and [`Stream::subscribe_from`] to go on there |
 //! | the name of an exception | [`Error::code`] |
 //!
 //! # What is not there
 //!
 //! Names and accounts: ARNs, tags, policies, `DescribeLimits`, the account's settings. Modes: on-demand
 //! streams, warm throughput, record distribution `AUTO`. Encryption. `DryRun`. Channels and queues.
-//! Over processes: leases and checkpoints of the client library, aggregation of the producer
+//! Over processes: leases and the table of checkpoints of the client library, aggregation of the producer
 //! library. The wire protocol: no server, and no client of a server, is in this version.
 //!
 //! # The loop that everybody has
@@ -116,6 +117,8 @@
 //! [`Stream::shards`]: crate::Stream::shards
 //! [`Stream::split_shard`]: crate::Stream::split_shard
 //! [`Stream::subscribe`]: crate::Stream::subscribe
+//! [`Stream::subscribe_from`]: crate::Stream::subscribe_from
 //! [`Stream::update_shard_count`]: crate::Stream::update_shard_count
 //! [`StreamBuilder::build`]: crate::StreamBuilder::build
 //! [`StreamBuilder::record_bytes_max`]: crate::StreamBuilder::record_bytes_max
+//! [`Subscription::positions`]: crate::Subscription::positions

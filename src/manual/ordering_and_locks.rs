@@ -12,7 +12,7 @@
 //!    ([`OnFull::Wait`](crate::OnFull::Wait)), others may come between, but the order stays.
 //! 5. **A partition key keeps its order across splits and merges**, for a
 //!    [`Subscription`](crate::Subscription): it begins a shard only when every parent was read to its
-//!    end.
+//!    end, also when it was [kept and resumed](crate::Stream::subscribe_from) in between.
 //! 6. **A reshard is one moment.** Before it the parents accept records, after it the children do, and
 //!    no put fails because of it. Whatever a child accepts comes after all that its parents did.
 //!

@@ -96,7 +96,8 @@ impl Stream {
             };
             unfinished.insert(shard.id(), (lineage, cursor));
         }
-        // All are there already, unless somebody wrote the positions by hand and left out a child.
+        // All are there already, unless somebody wrote the positions by hand and left out a child: what
+        // comes of it must wait for it.
         let known = unfinished.values().map(|(lineage, _)| lineage);
         let known: Vec<_> = descendants(known).into_values().map(Arc::clone).collect();
         for lineage in known {
