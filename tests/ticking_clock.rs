@@ -1,6 +1,7 @@
 //! The clock that a thread keeps reading. That the thread ends is proved beside the clock, where the
 //! thread can be seen.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use brooklet::{
@@ -84,6 +85,16 @@ fn a_period_out_of_bounds_is_refused() {
     for period in [Duration::from_micros(100), secs(1)] {
         assert!(TickingClock::with_period(period).is_ok());
     }
+}
+
+#[test]
+fn a_thread_that_was_not_started_may_be_started_later() {
+    let reason = ErrorKind::WouldBlock;
+    let error = Error::from(TickingClockError::ThreadNotStarted { reason });
+    assert_eq!(
+        (error.code(), error.is_retryable()),
+        ("InternalFailure", true)
+    );
 }
 
 #[test]
