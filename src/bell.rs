@@ -4,12 +4,12 @@ use std::task::{Wake, Waker};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::sync::Arc;
+use crate::sync::PlainArc;
 
 /// Rings when a waker would wake. Clones are the same bell.
 #[derive(Clone, Debug)]
 pub(crate) struct Bell {
-    sender: Arc<Ringer>,
+    sender: PlainArc<Ringer>,
     receiver: Receiver<()>,
 }
 
@@ -20,7 +20,7 @@ impl Bell {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = bounded(1);
         Self {
-            sender: Arc::new(Ringer(sender)),
+            sender: PlainArc::new(Ringer(sender)),
             receiver,
         }
     }
@@ -30,7 +30,7 @@ impl Bell {
     }
 
     pub(crate) fn waker(&self) -> Waker {
-        Waker::from(Arc::clone(&self.sender))
+        Waker::from(PlainArc::clone(&self.sender))
     }
 
     pub(crate) fn ring(&self) {
@@ -44,11 +44,11 @@ impl Bell {
 }
 
 impl Wake for Ringer {
-    fn wake(self: Arc<Self>) {
+    fn wake(self: PlainArc<Self>) {
         self.wake_by_ref();
     }
 
-    fn wake_by_ref(self: &Arc<Self>) {
+    fn wake_by_ref(self: &PlainArc<Self>) {
         // Full: it has rung already, and nobody has listened since. Never disconnected: the bell
         // holds a receiver.
         let _full = self.0.try_send(());

@@ -69,7 +69,8 @@ impl<'d> Data<'d> {
 /// Data of up to so many bytes is copied; of larger data the handle is kept.
 ///
 /// Copying 512 bytes costs about as much as counting references twice, and leaves nothing to drop.
-pub(crate) const INLINE_BYTES_MAX: usize = 512;
+/// A model's chunks are too small for that.
+pub(crate) const INLINE_BYTES_MAX: usize = if cfg!(all(test, loom)) { 16 } else { 512 };
 
 /// How data is to be stored: looked at once for each put.
 pub(crate) enum Payload<'a, 'd> {

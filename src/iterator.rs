@@ -130,14 +130,22 @@ impl ShardIterator {
         if timeout.is_zero() {
             return self.get_records(limit);
         }
+        self.get_records_until(limit, |clock| clock.monotonic().saturating_add(timeout))
+    }
+
+    /// Pulls records, and waits for them until the clock's monotonic time is what `until` says.
+    fn get_records_until(
+        &mut self,
+        limit: usize,
+        until: impl FnOnce(&dyn Clock) -> Duration,
+    ) -> Result<RecordBatch, Error> {
         if self.may_pull(limit) {
             let batch = self.get_records_in_time(limit)?;
             if batch.is_news() {
                 return Ok(batch);
             }
         }
-        let clock = &*self.shard.settings().clock;
-        let deadline = clock.monotonic().saturating_add(timeout);
+        let deadline = until(&*self.shard.settings().clock);
         loop {
             let (shard, cursor) = (&self.shard, &self.cursor);
             let register = |waker| {
@@ -172,8 +180,12 @@ impl ShardIterator {
         limit: usize,
         deadline: impl Into<Timestamp>,
     ) -> Result<RecordBatch, Error> {
-        let now = self.shard.settings().clock.now();
-        self.get_records_timeout(limit, deadline.into().duration_since(now))
+        let deadline = deadline.into();
+        self.get_records_until(limit, |clock| {
+            // In this order: time that passes between the two ends the wait early, never late.
+            let monotonic = clock.monotonic();
+            monotonic.saturating_add(deadline.duration_since(clock.now()))
+        })
     }
 
     /// As [`get_records`](Self::get_records), but waits for records without blocking the thread.

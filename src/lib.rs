@@ -91,6 +91,9 @@ mod registry;
 
 pub mod manual;
 
+#[cfg(all(test, loom))]
+mod models;
+
 pub use clock::{
     Clock, ManualClock, Parker, ParseTimestampError, SystemClock, TickingClock, TickingClockError,
     Timestamp,

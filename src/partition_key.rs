@@ -5,7 +5,7 @@ use std::fmt;
 use crate::error::Error;
 use crate::hash_key::HashKey;
 use crate::limits::PARTITION_KEY_CHARS_MAX;
-use crate::sync::Arc;
+use crate::sync::PlainArc;
 
 /// A partition key that was checked and hashed once, to be used for many records.
 ///
@@ -24,7 +24,7 @@ use crate::sync::Arc;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartitionKey {
-    text: Arc<str>,
+    text: PlainArc<str>,
     hash_key: HashKey,
 }
 
@@ -34,7 +34,7 @@ impl PartitionKey {
     /// # Errors
     ///
     /// [`Error::InvalidPartitionKey`] for an empty key or one of over 256 Unicode characters.
-    pub fn new(text: impl Into<Arc<str>>) -> Result<Self, Error> {
+    pub fn new(text: impl Into<PlainArc<str>>) -> Result<Self, Error> {
         let text = text.into();
         check_partition_key(&text)?;
         let hash_key = HashKey::of(&text);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::stream::{Stream, StreamBuilder};
-use crate::sync::{Arc, Mutex, MutexGuard};
+use crate::sync::{Arc, Mutex, MutexGuard, PlainArc};
 
 /// Named streams: what an account in a region is to Kinesis.
 ///
@@ -32,7 +32,7 @@ pub struct Registry {
 }
 
 struct Shared {
-    clock: Arc<dyn Clock>,
+    clock: PlainArc<dyn Clock>,
     state_delay: Duration,
     streams: Mutex<BTreeMap<String, Stream>>,
     /// When the last shard of each stream that is gone was created, in seconds, so that one of the
@@ -44,7 +44,7 @@ struct Shared {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RegistryBuilder {
-    clock: Arc<dyn Clock>,
+    clock: PlainArc<dyn Clock>,
     state_delay: Duration,
 }
 
@@ -57,7 +57,7 @@ impl Registry {
     /// Begins to describe a registry.
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder {
-            clock: Arc::new(SystemClock),
+            clock: PlainArc::new(SystemClock),
             state_delay: Duration::ZERO,
         }
     }
@@ -176,7 +176,7 @@ impl fmt::Debug for Registry {
 impl RegistryBuilder {
     /// The clock of its streams; the system's unless set.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = PlainArc::new(clock);
         self
     }
 

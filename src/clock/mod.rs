@@ -15,7 +15,7 @@ use std::fmt;
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::sync::{Arc, AtomicU64, Condvar, LazyLock, Mutex, Ordering};
+use crate::sync::{AtomicU64, Condvar, LazyLock, Mutex, Ordering, PlainArc};
 
 mod ticking;
 mod timestamp;
@@ -45,7 +45,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-impl<C: Clock + ?Sized> Clock for Arc<C> {
+impl<C: Clock + ?Sized> Clock for PlainArc<C> {
     fn now(&self) -> Timestamp {
         (**self).now()
     }
@@ -89,7 +89,7 @@ impl Clock for SystemClock {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ManualClock {
-    shared: Arc<Manual>,
+    shared: PlainArc<Manual>,
 }
 
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl ManualClock {
     pub fn new(start: impl Into<Timestamp>) -> Self {
         let now_ms = AtomicU64::new(start.into().as_millis());
         Self {
-            shared: Arc::new(Manual {
+            shared: PlainArc::new(Manual {
                 now_ms,
                 turned: Mutex::default(),
             }),
@@ -226,7 +226,7 @@ impl Turned {
 /// meant for the user's code is never used up here.
 #[derive(Clone, Debug, Default)]
 pub struct Parker {
-    shared: Arc<Parked>,
+    shared: PlainArc<Parked>,
 }
 
 #[derive(Debug, Default)]
@@ -266,7 +266,7 @@ impl Parker {
 
     /// A waker that unparks this.
     pub fn waker(&self) -> Waker {
-        Waker::from(Arc::clone(&self.shared))
+        Waker::from(PlainArc::clone(&self.shared))
     }
 }
 
@@ -278,11 +278,11 @@ impl Parked {
 }
 
 impl Wake for Parked {
-    fn wake(self: Arc<Self>) {
+    fn wake(self: PlainArc<Self>) {
         self.unpark();
     }
 
-    fn wake_by_ref(self: &Arc<Self>) {
+    fn wake_by_ref(self: &PlainArc<Self>) {
         self.unpark();
     }
 }

@@ -13,7 +13,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::clock::{Clock, Parker, SystemClock, Timestamp};
-use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, OwnLine, spawn};
+use crate::sync::{AtomicBool, AtomicU64, Ordering, OwnLine, PlainArc as Arc, spawn};
 
 /// The operating system's time, read by a thread every millisecond or so: for programs that count the
 /// nanoseconds of a put. Clones are the same clock; the thread ends when the last one is dropped, with

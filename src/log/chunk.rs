@@ -36,6 +36,7 @@
 )]
 
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::{ptr, slice};
 
 use bytes::Bytes;
@@ -43,7 +44,7 @@ use bytes::Bytes;
 use crate::call_out::CallOuts;
 use crate::data::{INLINE_BYTES_MAX, Payload};
 use crate::record::{Origin, RecordView};
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering, OwnLine};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Cells, Ordering, OwnLine, Unit};
 
 const UNIT_BYTES: usize = 8;
 const SLOT_UNITS: usize = 4;
@@ -54,9 +55,12 @@ const _: () =
 pub(crate) const OVERHEAD_BYTES_MAX: u64 = ((1 + 1 + SLOT_UNITS + 1) * UNIT_BYTES) as u64;
 
 /// The largest chunk, so that every field of a packed extent has room.
-pub(crate) const CHUNK_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const CHUNK_BYTES_MAX: usize = if MODELLED { 64 } else { 64 * 1024 };
 /// A chunk has room for the largest frame: 8 bytes of header, a key of 1,024, data copied in.
-pub(crate) const CHUNK_BYTES_MIN: usize = 2 * 1024;
+pub(crate) const CHUNK_BYTES_MIN: usize = if MODELLED { 64 } else { 2 * 1024 };
+/// In a model a chunk is full after a record or two, or the model would never come to the second.
+/// Its keys have few bytes.
+const MODELLED: bool = cfg!(all(test, loom));
 
 /// How far into a chunk: frames, units of memory, and bytes of keys and data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -225,7 +229,7 @@ pub(crate) struct Chunk {
     pub(crate) first: u64,
     /// Arrival time that the frames count from, milliseconds since the epoch.
     base_arrival: u64,
-    units: Box<[UnsafeCell<u64>]>,
+    units: Cells,
     /// Slots whose handles are dropped; only with `&mut`.
     dropped: usize,
     /// What a chunk that is no longer open holds; the packed extent is 0 until then.
@@ -248,12 +252,12 @@ impl Chunk {
         // SAFETY: `UnsafeCell<u64>` is laid out as `u64`, so this is the same allocation, of the same
         // size and alignment; the box is the only owner. Asking for zeros lets the allocator hand
         // out fresh pages as they are.
-        let units = unsafe { Box::from_raw(Box::into_raw(zeroed) as *mut [UnsafeCell<u64>]) };
+        let units = unsafe { Box::from_raw(Box::into_raw(zeroed) as *mut [Unit]) };
         Self {
             serial: 0,
             first: 0,
             base_arrival: 0,
-            units,
+            units: Cells::new(units),
             dropped: 0,
             sealed_extent: AtomicU64::new(0),
             sealed_last_arrival: AtomicU64::new(0),
@@ -300,10 +304,10 @@ impl Chunk {
     /// Drops the handles of all frames, each even if another's drop panics. User code may run: call
     /// it with no lock held.
     pub(crate) fn drop_handles(&mut self) {
-        let slots = *self.slots.0.get_mut();
+        let slots = self.slots.load(Ordering::Relaxed);
         let mut calls = CallOuts::default();
         while self.dropped < slots {
-            let slot = self.slot(self.dropped);
+            let slot = handle_in(self.units.write(self.slot(self.dropped)));
             self.dropped += 1;
             // SAFETY: the slot was counted after its handle was written; `&mut self` and the step
             // of `dropped` make this the only time that it is dropped, and nobody reads it
@@ -317,15 +321,14 @@ impl Chunk {
     fn unit(&self, unit: u32) -> u64 {
         // SAFETY: callers pass a unit of a published frame, which is only read from now on; the
         // index is checked.
-        unsafe { *self.units[unit as usize].get() }
+        unsafe { *self.units.read_one(unit as usize).get() }
     }
 
-    /// Where the handle with a number lies.
+    /// The units in which the handle with a number lies.
     #[inline]
-    fn slot(&self, number: usize) -> *mut Bytes {
+    const fn slot(&self, number: usize) -> Range<usize> {
         let from = self.units.len() - (number + 1) * SLOT_UNITS;
-        let units = &self.units[from..from + SLOT_UNITS];
-        UnsafeCell::raw_get(units.as_ptr()).cast()
+        from..from + SLOT_UNITS
     }
 }
 
@@ -363,11 +366,11 @@ impl OpenChunk {
             return Err(chunk);
         };
         // In any build: a handle that is written over would leak, or worse.
-        assert!(fresh.dropped == *fresh.slots.0.get_mut());
+        assert!(fresh.dropped == fresh.slots.load(Ordering::Relaxed));
         (fresh.serial, fresh.first, fresh.base_arrival) = (serial, first, base_arrival);
         fresh.dropped = 0;
-        *fresh.slots.0.get_mut() = 0;
-        *fresh.sealed_extent.get_mut() = 0;
+        fresh.slots = OwnLine::default();
+        fresh.sealed_extent = AtomicU64::new(0);
         Ok(Self {
             chunk,
             end: Extent::START,
@@ -430,7 +433,8 @@ impl OpenChunk {
         if end.units as usize + slots * SLOT_UNITS > self.chunk.units.len() {
             return None;
         }
-        let frame = &self.chunk.units[self.end.units as usize..end.units as usize];
+        let frame = self.end.units as usize..end.units as usize;
+        let frame = self.chunk.units.write(frame);
         let frame = UnsafeCell::raw_get(frame.as_ptr());
         match payload {
             // SAFETY: the slice above proves that the whole frame lies within the chunk; it lies
@@ -443,6 +447,7 @@ impl OpenChunk {
             },
             Payload::Handle(data_bytes, data) => {
                 let slot = self.chunk.slot(self.slots);
+                let slot = handle_in(self.chunk.units.write(slot));
                 // SAFETY: the units of the slot lie behind all frames and before the other slots, as
                 // was checked above, so nobody else touches them (invariant 1; `&mut self`). They
                 // hold no live value: what lay there was dropped before the chunk was opened again.
@@ -543,6 +548,7 @@ impl<'a> Frame<'a> {
         }
         let number = self.chunk.unit(self.start.units + 1);
         let slot = self.chunk.slot(usize::try_from(number).ok()?);
+        let slot = handle_in(self.chunk.units.read(slot));
         // SAFETY: the frame is published and out of line, so it has the number of a slot in which
         // a handle was written before; that lives as long as the chunk is held, and is only read.
         Some(unsafe { &*slot })
@@ -550,7 +556,7 @@ impl<'a> Frame<'a> {
 
     /// Range of the data within the [`Memory`] of the chunk, for data that was copied in.
     #[inline]
-    pub(crate) fn data_range(&self) -> std::ops::Range<usize> {
+    pub(crate) fn data_range(&self) -> Range<usize> {
         let from = (self.start.units as usize + 1) * UNIT_BYTES + self.header.key_bytes();
         from..from + self.header.data_bytes()
     }
@@ -577,7 +583,8 @@ impl<'a> Frame<'a> {
     /// The frame's bytes from a unit on: the key, and data that was copied in.
     #[inline]
     fn body(&self, from: usize) -> &'a [u8] {
-        let units = &self.chunk.units[self.start.units as usize + from..self.end.units as usize];
+        let units = self.start.units as usize + from..self.end.units as usize;
+        let units = self.chunk.units.read(units);
         let len = self.header.body_bytes() - (from - 1) * UNIT_BYTES;
         assert!(len <= size_of_val(units));
         // SAFETY: the frame is published, so its units are only read as long as the chunk is
@@ -614,6 +621,12 @@ impl<'a> Iterator for Frames<'a> {
     }
 }
 
+/// Where the handle in a slot lies.
+#[inline]
+const fn handle_in(slot: &[Unit]) -> *mut Bytes {
+    UnsafeCell::raw_get(slot.as_ptr()).cast()
+}
+
 /// The memory of a chunk's frames up to an extent, as an owner for [`Bytes`].
 pub(crate) struct Memory {
     pub(crate) chunk: Arc<Chunk>,
@@ -622,7 +635,7 @@ pub(crate) struct Memory {
 
 impl AsRef<[u8]> for Memory {
     fn as_ref(&self) -> &[u8] {
-        let units = &self.chunk.units[..self.end.units as usize];
+        let units = self.chunk.units.read(0..self.end.units as usize);
         // SAFETY: units before a published extent are only read as long as the chunk is held,
         // and `self` holds it; see `Frame::body`. Handles, which change inside when they are
         // cloned, lie elsewhere.

@@ -223,6 +223,8 @@ impl Producer {
         loop {
             let (id, expiry) = shard.wait_for_room(parker.waker());
             let _registered = Undo(|| shard.stop_waiting_for_room(id));
+            // In this order: time that passes between the two ends the wait early, never late.
+            let monotonic = clock.monotonic();
             let now = self.now();
             match shard.append(now, key, data.payload()) {
                 Ok(appended) => return Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
@@ -230,7 +232,6 @@ impl Producer {
                 Err(Refusal::Throttled) => return Err(shard.refused(Refusal::Throttled)),
                 Err(Refusal::Full) => self.stream.settings().check_not_deleted()?,
             }
-            let monotonic = clock.monotonic();
             if monotonic >= deadline {
                 let (stream, shard_id) = (self.stream.name().to_owned(), shard.id());
                 return Err(Error::PutTimedOut {

@@ -6,7 +6,7 @@ use crate::clock::{Clock, Timestamp, whole_millis};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::log::{Capacity, OVERHEAD_BYTES_MAX};
-use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Ordering, PlainArc};
 
 /// What a put does when its shard is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum OnFull {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) stream: Box<str>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: PlainArc<dyn Clock>,
     pub(crate) capacity: Capacity,
     pub(crate) on_full: OnFull,
     pub(crate) limits: Limits,
@@ -40,7 +40,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(
         stream: Box<str>,
-        clock: Arc<dyn Clock>,
+        clock: PlainArc<dyn Clock>,
         (capacity, on_full): (Capacity, OnFull),
         (limits, record_bytes_max): (Limits, usize),
         retention: Duration,

@@ -12,7 +12,7 @@ use crate::limits::{
 use crate::log::Capacity;
 use crate::shard::{OnFull, Settings};
 use crate::stream::Stream;
-use crate::sync::Arc;
+use crate::sync::PlainArc;
 
 /// The least capacity of a shard in bytes: room for one record of the usual kind.
 const CAPACITY_BYTES_MIN: u64 = 1024;
@@ -47,7 +47,7 @@ pub struct StreamBuilder {
     on_full: OnFull,
     limits: Limits,
     record_bytes_max: usize,
-    clock: Option<Arc<dyn Clock>>,
+    clock: Option<PlainArc<dyn Clock>>,
     state_delay: Duration,
     created_after_secs: Option<u64>,
 }
@@ -127,7 +127,7 @@ impl StreamBuilder {
 
     /// What tells the stream the time; the system's clock unless set.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(Arc::new(clock));
+        self.clock = Some(PlainArc::new(clock));
         self
     }
 
@@ -160,7 +160,7 @@ impl StreamBuilder {
                 "over 0; OnFull::Refuse never waits",
             ));
         }
-        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let clock = self.clock.unwrap_or_else(|| PlainArc::new(SystemClock));
         let settings = Settings::new(
             self.name.into(),
             clock,
@@ -181,8 +181,8 @@ impl StreamBuilder {
     }
 
     /// The clock, unless one was set.
-    pub(crate) fn default_clock(mut self, clock: &Arc<dyn Clock>) -> Self {
-        self.clock.get_or_insert_with(|| Arc::clone(clock));
+    pub(crate) fn default_clock(mut self, clock: &PlainArc<dyn Clock>) -> Self {
+        self.clock.get_or_insert_with(|| PlainArc::clone(clock));
         self
     }
 

@@ -55,11 +55,11 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock, Timestamp};
-    use crate::sync::{Arc, AtomicU64, Ordering};
+    use crate::sync::{AtomicU64, Ordering, PlainArc};
 
     /// Panics as soon as it is told to.
     #[derive(Clone, Debug, Default)]
-    struct Panicking(Arc<AtomicU64>);
+    struct Panicking(PlainArc<AtomicU64>);
 
     impl Clock for Panicking {
         fn now(&self) -> Timestamp {

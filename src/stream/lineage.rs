@@ -1,7 +1,7 @@
 //! A shard and the shards that came of it.
 
 use crate::shard::Shard;
-use crate::sync::{Arc, OnceLock};
+use crate::sync::{Arc, OnceLock, into_inner};
 
 /// A shard and, once it was split or merged, its children, and theirs.
 ///
@@ -41,7 +41,7 @@ impl Drop for Lineage {
     fn drop(&mut self) {
         let mut left = self.children.take().unwrap_or_default();
         while let Some(next) = left.pop() {
-            if let Some(mut lineage) = Arc::into_inner(next) {
+            if let Some(mut lineage) = into_inner(next) {
                 left.extend(lineage.children.take().into_iter().flatten());
             }
         }

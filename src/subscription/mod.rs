@@ -36,7 +36,7 @@ use crate::shard::{RecordBatch, Shard, WaiterId};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
 use crate::stream::{Lineage, ShardFilter, Stream};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, PlainArc};
 use crate::wait::{BlockingBatches, Undo, block_until};
 
 mod resume;
@@ -209,13 +209,25 @@ impl Subscription {
         limit: usize,
         timeout: Duration,
     ) -> Result<RecordBatch, Error> {
+        if timeout.is_zero() {
+            return self.get_records(limit);
+        }
+        self.get_records_until(limit, |clock| clock.monotonic().saturating_add(timeout))
+    }
+
+    /// Pulls records, and waits for them until the clock's monotonic time is what `until` says.
+    fn get_records_until(
+        &mut self,
+        limit: usize,
+        until: impl FnOnce(&dyn Clock) -> Duration,
+    ) -> Result<RecordBatch, Error> {
         let batch = self.get_records(limit)?;
-        if batch.is_news() || self.is_finished() || timeout.is_zero() {
+        if batch.is_news() || self.is_finished() {
             return Ok(batch);
         }
         let stream = self.stream.clone();
         let clock = &*stream.settings().clock;
-        let deadline = clock.monotonic().saturating_add(timeout);
+        let deadline = until(clock);
         loop {
             let line = Arc::clone(&self.line);
             let register = |waker| line.wait(waker).then(|| Undo(|| line.stop_waiting()));
@@ -238,8 +250,12 @@ impl Subscription {
         limit: usize,
         deadline: impl Into<Timestamp>,
     ) -> Result<RecordBatch, Error> {
-        let now = self.stream.settings().clock.now();
-        self.get_records_timeout(limit, deadline.into().duration_since(now))
+        let deadline = deadline.into();
+        self.get_records_until(limit, |clock| {
+            // In this order: time that passes between the two ends the wait early, never late.
+            let monotonic = clock.monotonic();
+            monotonic.saturating_add(deadline.duration_since(clock.now()))
+        })
     }
 
     /// As [`get_records`](Self::get_records), but waits for records without blocking the thread. A
@@ -497,7 +513,7 @@ impl Slot {
             line: Arc::clone(line),
             shard_id,
         };
-        self.waiter = shard.wait_for_news(&self.cursor, Waker::from(Arc::new(back)));
+        self.waiter = shard.wait_for_news(&self.cursor, Waker::from(PlainArc::new(back)));
         if self.waiter.is_none() {
             line.join(shard_id);
         }
@@ -580,11 +596,11 @@ impl Drop for BellSet<'_> {
 }
 
 impl Wake for BackInLine {
-    fn wake(self: Arc<Self>) {
+    fn wake(self: PlainArc<Self>) {
         self.wake_by_ref();
     }
 
-    fn wake_by_ref(self: &Arc<Self>) {
+    fn wake_by_ref(self: &PlainArc<Self>) {
         self.line.join(self.shard_id);
     }
 }
