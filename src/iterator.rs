@@ -25,6 +25,7 @@ use crate::shard::{RecordBatch, Shard, WaiterId};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
 use crate::stream::Stream;
+use crate::sync::PlainArc;
 use crate::wait::{BlockingBatches, Pace, Undo, block_until};
 
 /// Reads the records of one shard, in order, each once.
@@ -181,11 +182,17 @@ impl ShardIterator {
         deadline: impl Into<Timestamp>,
     ) -> Result<RecordBatch, Error> {
         let deadline = deadline.into();
-        self.get_records_until(limit, |clock| {
-            // In this order: time that passes between the two ends the wait early, never late.
-            let monotonic = clock.monotonic();
-            monotonic.saturating_add(deadline.duration_since(clock.now()))
-        })
+        let clock = PlainArc::clone(&self.shard.settings().clock);
+        loop {
+            let batch = self.get_records_until(limit, |clock| {
+                // In this order: time that passes between the two ends the wait early, never late.
+                let monotonic = clock.monotonic();
+                monotonic.saturating_add(deadline.duration_since(clock.now()))
+            })?;
+            if batch.is_news() || clock.now() >= deadline {
+                return Ok(batch);
+            }
+        }
     }
 
     /// As [`get_records`](Self::get_records), but waits for records without blocking the thread.

@@ -13,10 +13,6 @@ struct Published {
     is_written: AtomicBool,
 }
 
-// SAFETY: no memory is touched, only said to be.
-#[expect(unsafe_code, reason = "as a chunk is shared")]
-unsafe impl Sync for Published {}
-
 fn published_with(order: Ordering) {
     model(&["not yet", "written"], move |outcomes| {
         let published = Arc::new(Published {

@@ -207,7 +207,7 @@ fn a_subscription_reads_the_parent_before_the_child_while_it_is_split() {
 
 #[test]
 fn a_subscription_reads_both_parents_before_the_child_while_they_are_merged() {
-    model(&["low first", "high first"], |outcomes| {
+    model_within(2, &["low first", "high first"], |outcomes| {
         let stream = builder().shard_count(2).build().unwrap();
         let mut subscription = stream.subscribe(StartingPosition::TrimHorizon).unwrap();
         let producer = stream.producer();

@@ -251,11 +251,17 @@ impl Subscription {
         deadline: impl Into<Timestamp>,
     ) -> Result<RecordBatch, Error> {
         let deadline = deadline.into();
-        self.get_records_until(limit, |clock| {
-            // In this order: time that passes between the two ends the wait early, never late.
-            let monotonic = clock.monotonic();
-            monotonic.saturating_add(deadline.duration_since(clock.now()))
-        })
+        let clock = PlainArc::clone(&self.stream.settings().clock);
+        loop {
+            let batch = self.get_records_until(limit, |clock| {
+                // In this order: time that passes between the two ends the wait early, never late.
+                let monotonic = clock.monotonic();
+                monotonic.saturating_add(deadline.duration_since(clock.now()))
+            })?;
+            if batch.is_news() || self.is_finished() || clock.now() >= deadline {
+                return Ok(batch);
+            }
+        }
     }
 
     /// As [`get_records`](Self::get_records), but waits for records without blocking the thread. A

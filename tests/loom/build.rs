@@ -1,4 +1,4 @@
-//! Has the library be built with the model checker, whatever the flags.
+//! Has the library built with `--cfg loom`, whatever the flags.
 
 fn main() {
     println!("cargo::rustc-cfg=loom");
