@@ -134,8 +134,8 @@ impl Core {
     ///
     /// It stays away for some microseconds before it asks again: the other one goes on meanwhile with
     /// the shard's lines in its own cache, which is several times as fast as handing them to and fro
-    /// for each record (`cargo bench --bench producers`: 2 threads on one shard get twice as much
-    /// through). Longer still, it would be felt where writers meet but now and then.
+    /// for each record: two threads on one shard get about twice as much through. Longer still, it
+    /// would be felt where writers meet but now and then.
     #[cold]
     fn lock_patiently(&self) -> MutexGuard<'_, State> {
         const ROUNDS: u32 = 3;
