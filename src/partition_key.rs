@@ -9,7 +9,7 @@ use crate::sync::PlainArc;
 
 /// A partition key that was checked and hashed once, to be used for many records.
 ///
-/// Hashing a key (MD5) costs several times the rest of a put. Clones are cheap.
+/// Hashing a key (MD5) costs about twice the rest of a put. Clones are cheap.
 ///
 /// ```
 /// use brooklet::{PartitionKey, Stream};

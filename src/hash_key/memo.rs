@@ -1,9 +1,8 @@
 //! The hashes of keys that a thread has put lately.
 //!
-//! Keys repeat: hashing one costs about twice the rest of a put, looking it up a part of that.
-//! Each thread that puts text keys into a stream of several
-//! shards has a memo of 7 KiB, which grows up to 224 KiB as long as most keys are not found in it.
-//! Nothing depends on it: a key that is not found, because it is long, new, or was displaced, is
+//! Keys repeat: hashing one costs about twice the rest of a put, looking it up a part of that. Each
+//! thread that puts text keys into a stream of several shards has a memo of 7 KiB, which grows up to
+//! 224 KiB as long as most keys are not found in it. Nothing depends on it: a key that is not found, because it is long, new, or was displaced, is
 //! hashed.
 
 use std::cell::RefCell;
