@@ -267,6 +267,18 @@ impl ShardIterator {
         receiver
     }
 
+    /// One that goes on at a place, as of a token that was handed out.
+    #[cfg(feature = "protocol")]
+    pub(crate) const fn at_place(shard: Shard, place: u64) -> Self {
+        Self::new(shard, Cursor::at(place))
+    }
+
+    /// The place where it goes on.
+    #[cfg(feature = "protocol")]
+    pub(crate) const fn place(&self) -> u64 {
+        self.cursor.place
+    }
+
     /// Where it goes on, in a form that can be kept: give it to [`Shard::iterator`].
     pub fn position(&self) -> StartingPosition {
         self.shard.position(&self.cursor)

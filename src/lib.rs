@@ -32,7 +32,9 @@
 //! Imports run downwards only; `tests/layers.rs` checks it.
 //!
 //! ```text
-//!  9 manual                                                longer reading, no code
+//! 11 manual                                                longer reading, no code
+//! 10 aws       http                                       doors to the protocol     (features)
+//!  9 protocol                                             the service on the wire   (feature)
 //!  8 registry                                              named streams
 //!  7 producer  iterator       subscription                 the handles that users hold
 //!  6 stream    put_entry                                   shards, routing, resharding
@@ -41,7 +43,7 @@
 //!  3 log       positions                                   chunks, read without that lock
 //!  2 record    starting_position                           what the floors above speak in
 //!  1 sequence  clock          bell               call_out  numbers, time, calling user code
-//!  0 limits    sync           hash_key           shard_id  data
+//!  0 limits    sync           hash_key           shard_id  data       extension
 //! ```
 
 #![warn(
@@ -61,6 +63,8 @@ mod sync;
 
 mod call_out;
 mod clock;
+#[cfg(feature = "protocol")]
+mod extension;
 pub mod limits;
 
 mod bell;
@@ -88,6 +92,9 @@ mod producer;
 mod subscription;
 
 mod registry;
+
+#[cfg(feature = "protocol")]
+pub mod protocol;
 
 pub mod manual;
 

@@ -148,6 +148,12 @@ impl TokenBucket {
         }
     }
 
+    /// What was there beyond another capacity is lost.
+    fn set_capacity(&mut self, capacity: u64) {
+        self.capacity_thousandths = u128::from(capacity) * 1000;
+        self.thousandths = self.thousandths.min(self.capacity_thousandths);
+    }
+
     fn fill(&mut self, now_ms: u64) {
         let passed = now_ms.saturating_sub(self.filled_ms);
         let gained = u128::from(passed) * u128::from(self.per_second);
@@ -175,11 +181,7 @@ pub(crate) struct WriteLimiter {
 impl WriteLimiter {
     /// `None`: writing is not limited.
     pub(crate) fn new(limits: &Limits, record_bytes_max: usize) -> Option<Self> {
-        let burst = if record_bytes_max > MIB {
-            10 * MIB as u64
-        } else {
-            0
-        };
+        let burst = write_burst(record_bytes_max);
         let bytes = limits
             .write_bytes_per_second
             .map(|rate| TokenBucket::new(rate, rate.max(burst)));
@@ -187,6 +189,13 @@ impl WriteLimiter {
             .write_records_per_second
             .map(|rate| TokenBucket::new(rate, rate));
         (bytes.is_some() || records.is_some()).then_some(Self { bytes, records })
+    }
+
+    /// Goes by another largest record from now on.
+    pub(crate) fn set_record_bytes_max(&mut self, record_bytes_max: usize) {
+        if let Some(bytes) = &mut self.bytes {
+            bytes.set_capacity(bytes.per_second.max(write_burst(record_bytes_max)));
+        }
     }
 
     /// Lets one record of so many bytes through, or takes nothing.
@@ -271,6 +280,15 @@ impl ReadLimiter {
             self.blocked_until_us =
                 from_us + u128::from(bytes) * 1_000_000 / u128::from(rate.max(1));
         }
+    }
+}
+
+/// How many bytes can be written at once at least: streams of large records have a larger burst.
+fn write_burst(record_bytes_max: usize) -> u64 {
+    if record_bytes_max > MIB {
+        10 * MIB as u64
+    } else {
+        0
     }
 }
 

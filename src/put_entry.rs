@@ -31,6 +31,8 @@ pub struct PutEntry<'a> {
 struct Rare {
     explicit_hash_key: Option<HashKey>,
     ordering: Option<SequenceNumber>,
+    #[cfg(feature = "protocol")]
+    is_keyless: bool,
 }
 
 /// The partition key of an entry.
@@ -72,6 +74,27 @@ impl<'a> PutEntry<'a> {
     }
 
     /// The hash key that decides, unless the partition key has to be hashed.
+    /// A record without a partition key, as a stream has them that distributes its records itself.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn without_key(hash_key: HashKey, data: impl Into<Data<'a>>) -> Self {
+        let mut entry = Self::new("", data).explicit_hash_key(hash_key);
+        entry.rare.get_or_insert_default().is_keyless = true;
+        entry
+    }
+
+    /// Whether the partition key is none, and not one that is not valid.
+    #[cfg(feature = "protocol")]
+    #[inline]
+    pub(crate) fn is_keyless(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.is_keyless)
+    }
+
+    #[cfg(not(feature = "protocol"))]
+    #[inline]
+    pub(crate) const fn is_keyless(&self) -> bool {
+        false
+    }
+
     #[inline]
     pub(crate) fn known_hash_key(&self) -> Option<HashKey> {
         match &self.rare {

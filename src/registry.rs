@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
+#[cfg(feature = "protocol")]
+use crate::extension::Extension;
 use crate::stream::{Stream, StreamBuilder};
 use crate::sync::{Arc, Mutex, MutexGuard, PlainArc};
 
@@ -38,6 +40,9 @@ struct Shared {
     /// When the last shard of each stream that is gone was created, in seconds, so that one of the
     /// same name and second has other sequence numbers. Locked after `streams`.
     last_created_secs: Mutex<BTreeMap<String, u64>>,
+    /// What the wire protocol knows of the account.
+    #[cfg(feature = "protocol")]
+    extension: Extension,
 }
 
 /// Makes a [`Registry`].
@@ -121,6 +126,21 @@ impl Registry {
         Ok(())
     }
 
+    #[cfg(feature = "protocol")]
+    pub(crate) fn extension(&self) -> &Extension {
+        &self.shared.extension
+    }
+
+    #[cfg(feature = "protocol")]
+    pub(crate) fn clock(&self) -> &PlainArc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    #[cfg(feature = "protocol")]
+    pub(crate) fn state_delay(&self) -> Duration {
+        self.shared.state_delay
+    }
+
     /// The streams that are not gone yet.
     fn streams(&self) -> MutexGuard<'_, BTreeMap<String, Stream>> {
         if !self.shared.state_delay.is_zero() {
@@ -198,6 +218,8 @@ impl RegistryBuilder {
                 state_delay,
                 streams,
                 last_created_secs: Mutex::default(),
+                #[cfg(feature = "protocol")]
+                extension: Extension::default(),
             }),
         }
     }

@@ -259,7 +259,9 @@ impl Producer {
         let mut checked = Vec::with_capacity(entries.size_hint().0);
         for entry in entries {
             let (key, data) = (entry.key.as_str(), entry.data.as_slice());
-            check_partition_key(key)?;
+            if !entry.is_keyless() {
+                check_partition_key(key)?;
+            }
             self.check_size(key, data.len())?;
             self.check_ordering(&entry)?;
             bytes += (key.len() + data.len()) as u64;
@@ -279,7 +281,7 @@ impl Producer {
 
     #[inline]
     fn check_size(&self, key: &str, data_bytes: usize) -> Result<(), Error> {
-        if key.len() + data_bytes <= self.stream.settings().fits_bytes {
+        if key.len() + data_bytes <= self.stream.settings().fits_bytes() {
             return Ok(());
         }
         self.check_size_exactly(key, data_bytes)
@@ -289,12 +291,12 @@ impl Producer {
     fn check_size_exactly(&self, key: &str, data_bytes: usize) -> Result<(), Error> {
         let settings = self.stream.settings();
         let fits = charge(key.len(), data_bytes) <= settings.capacity.bytes;
-        if data_bytes <= settings.record_bytes_max && fits {
+        if data_bytes <= settings.record_bytes_max() && fits {
             return Ok(());
         }
         let room = data_bytes_max(key.len(), settings.capacity.bytes);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
-        let limit_bytes = settings.record_bytes_max.min(room);
+        let limit_bytes = settings.record_bytes_max().min(room);
         Err(Error::RecordTooLarge {
             data_bytes,
             limit_bytes,

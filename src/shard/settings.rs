@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp, whole_millis};
 use crate::error::Error;
+#[cfg(feature = "protocol")]
+use crate::extension::Extension;
 use crate::limits::Limits;
 use crate::log::{Capacity, OVERHEAD_BYTES_MAX};
-use crate::sync::{AtomicBool, AtomicU64, Ordering, PlainArc};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, PlainArc};
 
 /// What a put does when its shard is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,11 +32,14 @@ pub(crate) struct Settings {
     pub(crate) capacity: Capacity,
     pub(crate) on_full: OnFull,
     pub(crate) limits: Limits,
-    pub(crate) record_bytes_max: usize,
+    record_bytes_max: AtomicUsize,
     /// A record of so many bytes of key and data is within all bounds.
-    pub(crate) fits_bytes: usize,
+    fits_bytes: AtomicUsize,
     retention_ms: AtomicU64,
     deleted: AtomicBool,
+    /// What the wire protocol knows of the stream.
+    #[cfg(feature = "protocol")]
+    pub(crate) extension: Extension,
 }
 
 impl Settings {
@@ -51,12 +56,29 @@ impl Settings {
             capacity,
             on_full,
             limits,
-            record_bytes_max,
-            fits_bytes: usize::try_from(capacity.bytes.saturating_sub(OVERHEAD_BYTES_MAX))
-                .map_or(record_bytes_max, |room| room.min(record_bytes_max)),
+            record_bytes_max: AtomicUsize::new(record_bytes_max),
+            fits_bytes: AtomicUsize::new(fits_bytes(capacity, record_bytes_max)),
             retention_ms: AtomicU64::new(whole_millis(retention)),
             deleted: AtomicBool::new(false),
+            #[cfg(feature = "protocol")]
+            extension: Extension::default(),
         }
+    }
+
+    /// The largest data of a record.
+    pub(crate) fn record_bytes_max(&self) -> usize {
+        self.record_bytes_max.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn fits_bytes(&self) -> usize {
+        self.fits_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_record_bytes_max(&self, bytes: usize) {
+        self.record_bytes_max.store(bytes, Ordering::Relaxed);
+        self.fits_bytes
+            .store(fits_bytes(self.capacity, bytes), Ordering::Relaxed);
     }
 
     pub(crate) fn set_retention(&self, retention: Duration) {
@@ -98,4 +120,9 @@ impl Settings {
             stream: self.stream.to_string(),
         }
     }
+}
+
+fn fits_bytes(capacity: Capacity, record_bytes_max: usize) -> usize {
+    usize::try_from(capacity.bytes.saturating_sub(OVERHEAD_BYTES_MAX))
+        .map_or(record_bytes_max, |room| room.min(record_bytes_max))
 }

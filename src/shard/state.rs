@@ -88,6 +88,14 @@ impl Shard {
         )
     }
 
+    /// Has the limits go by another largest record.
+    pub(crate) fn apply_record_bytes_max(&self) {
+        let bytes = self.core.settings.record_bytes_max();
+        if let Some(limiter) = &mut self.core.state.lock().limiter {
+            limiter.set_record_bytes_max(bytes);
+        }
+    }
+
     pub(crate) fn stop_waiting_for_room(&self, id: WaiterId) {
         self.core.putters.remove(id);
     }
@@ -154,7 +162,7 @@ impl Core {
 
 impl State {
     pub(super) fn new(settings: &Settings, created_ms: u64) -> Self {
-        let limiter = WriteLimiter::new(&settings.limits, settings.record_bytes_max);
+        let limiter = WriteLimiter::new(&settings.limits, settings.record_bytes_max());
         Self {
             writer: Writer::new(settings.capacity, created_ms),
             closed: false,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
+#[cfg(feature = "protocol")]
+use crate::extension::Extension;
 use crate::limits::{
     Limits, RECORD_BYTES_DEFAULT, RECORD_BYTES_MAX, RETENTION_DEFAULT, RETENTION_MAX,
     SHARD_COUNT_MAX, STREAM_NAME_CHARS_MAX,
@@ -50,6 +52,8 @@ pub struct StreamBuilder {
     clock: Option<PlainArc<dyn Clock>>,
     state_delay: Duration,
     created_after_secs: Option<u64>,
+    #[cfg(feature = "protocol")]
+    extension: Extension,
 }
 
 impl StreamBuilder {
@@ -68,6 +72,8 @@ impl StreamBuilder {
             clock: None,
             state_delay: Duration::ZERO,
             created_after_secs: None,
+            #[cfg(feature = "protocol")]
+            extension: Extension::default(),
         }
     }
 
@@ -146,12 +152,7 @@ impl StreamBuilder {
             CAPACITY_BYTES_MIN,
             u64::MAX,
         )?;
-        bounded(
-            "largest record in bytes",
-            self.record_bytes_max,
-            1,
-            RECORD_BYTES_MAX,
-        )?;
+        check_record_bytes_max(self.record_bytes_max)?;
         check_retention(self.retention)?;
         if self.on_full == OnFull::Wait(Duration::ZERO) {
             return Err(invalid(
@@ -161,13 +162,18 @@ impl StreamBuilder {
             ));
         }
         let clock = self.clock.unwrap_or_else(|| PlainArc::new(SystemClock));
-        let settings = Settings::new(
+        #[cfg_attr(not(feature = "protocol"), expect(unused_mut, reason = "set below"))]
+        let mut settings = Settings::new(
             self.name.into(),
             clock,
             (self.capacity, self.on_full),
             (self.limits, self.record_bytes_max),
             self.retention,
         );
+        #[cfg(feature = "protocol")]
+        {
+            settings.extension = self.extension;
+        }
         Ok(Stream::create(
             settings,
             self.shard_count,
@@ -178,6 +184,13 @@ impl StreamBuilder {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the wire protocol knows of the stream.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn extension(mut self, extension: Extension) -> Self {
+        self.extension = extension;
+        self
     }
 
     /// The clock, unless one was set.
@@ -198,6 +211,11 @@ impl StreamBuilder {
         self.state_delay = delay;
         self
     }
+}
+
+/// Checks that the largest record is 1 byte to 10 MiB.
+pub(crate) fn check_record_bytes_max(bytes: usize) -> Result<(), Error> {
+    bounded("largest record in bytes", bytes, 1, RECORD_BYTES_MAX)
 }
 
 /// Checks that retention is 1 ms to 365 days.

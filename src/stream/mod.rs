@@ -41,6 +41,8 @@ mod reshard;
 mod routes;
 mod routing;
 mod status;
+#[cfg(feature = "protocol")]
+mod wire;
 
 pub use builder::StreamBuilder;
 pub use close_on_drop::CloseOnDrop;
@@ -51,8 +53,11 @@ pub use status::StreamStatus;
 pub(crate) use lineage::Lineage;
 pub(crate) use routes::{Known, Routes};
 pub(crate) use routing::{Routing, Taking};
+#[cfg(feature = "protocol")]
+pub(crate) use status::Phase;
 
-use builder::check_retention;
+use builder::{check_record_bytes_max, check_retention};
+#[cfg(not(feature = "protocol"))]
 use status::Phase;
 
 /// A named stream of ordered, replayable records, partitioned over shards.
@@ -189,6 +194,27 @@ impl Stream {
         }
         control.forget_expired(self.settings().cutoff(now), aftermath);
         Ok(())
+    }
+
+    /// Changes how large the data of one record may be, in bytes: 1 to 10 MiB. Records that are
+    /// there stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`]; [`Error::StreamNotActive`] or [`Error::StreamNotFound`].
+    pub fn set_record_bytes_max(&self, bytes: usize) -> Result<(), Error> {
+        check_record_bytes_max(bytes)?;
+        let held = self.active(self.settings().clock.now())?;
+        self.settings().set_record_bytes_max(bytes);
+        for shard in held.control.shards() {
+            shard.apply_record_bytes_max();
+        }
+        Ok(())
+    }
+
+    /// How large the data of one record may be, in bytes.
+    pub fn record_bytes_max(&self) -> usize {
+        self.settings().record_bytes_max()
     }
 
     /// Lets the stream take no more records. Readers read to the end of each shard and are told

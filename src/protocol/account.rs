@@ -1,0 +1,51 @@
+//! What an account has besides streams.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Timestamp;
+use crate::protocol::token::TokenKey;
+use crate::registry::Registry;
+use crate::sync::{AtomicU64, Mutex, Ordering};
+
+/// The state of an account: kept in its registry.
+pub(crate) struct Account {
+    /// Authenticates the tokens of this account.
+    pub(crate) token_key: TokenKey,
+    /// Distinguishes streams, tokens and whatever else must not be taken for another.
+    serial: AtomicU64,
+    pub(crate) commitment: Mutex<Commitment>,
+    /// The channels by their ids.
+    pub(crate) channels: Mutex<BTreeMap<String, super::operations::Channel>>,
+}
+
+/// The commitment to a minimum throughput, as an account's settings have it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Commitment {
+    pub(crate) started: Option<Timestamp>,
+    /// When it was, or is to be, given up.
+    pub(crate) ended: Option<Timestamp>,
+}
+
+impl Commitment {
+    /// Whether it holds at a time.
+    pub(crate) fn is_enabled(&self, now: Timestamp) -> bool {
+        self.started.is_some() && self.ended.is_none_or(|ended| ended > now)
+    }
+}
+
+impl Account {
+    /// The account of a registry.
+    pub(crate) fn of(registry: &Registry) -> &Self {
+        registry.extension().get_or_init(|| Self {
+            token_key: TokenKey::random(),
+            serial: AtomicU64::new(1),
+            commitment: Mutex::default(),
+            channels: Mutex::default(),
+        })
+    }
+
+    /// A number that was not given before.
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,172 @@
+//! A whole HTTP request, checked in the order in which the service does it (the contract, 7.2).
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+
+use crate::protocol::body::Body;
+use crate::protocol::codec::Encoding;
+use crate::protocol::exception::Exception;
+use crate::protocol::{Service, operations, request_id};
+
+impl Service {
+    /// Answers an HTTP request as the service's endpoint does, whichever way it came.
+    ///
+    /// Path and query do not matter, but for credentials in the query. Limits on the size of the
+    /// body, CORS and the checks of the `Host` are those of the server that it came through.
+    pub fn respond(&self, request: &Request<Bytes>) -> Response<Body> {
+        let headers = request.headers();
+        let target = text(headers, "x-amz-target").unwrap_or_default();
+        let content_type = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        let body = request.body();
+        if *request.method() != Method::POST {
+            return access_denied();
+        }
+        let Some(encoding) = Encoding::of_content_type(content_type) else {
+            return unusual_content_type(target, content_type, body);
+        };
+        operations::call(self, target, encoding, body, || self.authenticate(request))
+    }
+
+    /// Checks that the request has credentials and, if the service knows a key, that they are right.
+    fn authenticate(&self, request: &Request<Bytes>) -> Result<(), Exception> {
+        let query = request.uri().query().unwrap_or_default();
+        let in_query = query.split('&').any(|pair| {
+            let name = pair.split('=').next().unwrap_or_default();
+            name == "X-Amz-Algorithm"
+        });
+        match (request.headers().get(header::AUTHORIZATION), in_query) {
+            (Some(_), true) => Err(Exception::invalid_signature(
+                "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP \
+                 header.",
+            )),
+            (None, false) => Err(Exception::missing_authentication(
+                "Missing Authentication Token",
+            )),
+            (Some(authorization), false) => {
+                let authorization = String::from_utf8_lossy(authorization.as_bytes());
+                check_authorization(&authorization, request.headers())
+            }
+            (None, true) => check_query(query),
+        }
+    }
+}
+
+/// A header as text.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Checks that nothing is missing in the header.
+fn check_authorization(authorization: &str, headers: &HeaderMap) -> Result<(), Exception> {
+    let mut missing = String::new();
+    for parameter in ["Credential", "Signature", "SignedHeaders"] {
+        if !has_parameter(authorization, parameter) {
+            missing += &format!("Authorization header requires '{parameter}' parameter. ");
+        }
+    }
+    if !headers.contains_key("x-amz-date") && !headers.contains_key(header::DATE) {
+        missing += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' \
+                    header. ";
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Exception::incomplete_signature(format!(
+        "{missing}Authorization={authorization}"
+    )))
+}
+
+/// Whether a header of credentials has a parameter with a value.
+fn has_parameter(authorization: &str, parameter: &str) -> bool {
+    authorization.split([',', ' ']).any(|part| {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        name.trim() == parameter && !value.is_empty()
+    })
+}
+
+/// Checks that nothing is missing in the query.
+fn check_query(query: &str) -> Result<(), Exception> {
+    let has = |name: &str| {
+        query.split('&').any(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            key == name && !value.is_empty()
+        })
+    };
+    let mut missing = String::new();
+    for name in [
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Signature",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Date",
+    ] {
+        if !has(name) {
+            missing += &format!("AWS query-string parameters must include '{name}'. ");
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Exception::incomplete_signature(
+        missing + "Re-examine the query-string parameters.",
+    ))
+}
+
+/// A content type in which no operation is called.
+fn unusual_content_type(target: &str, content_type: &str, body: &[u8]) -> Response<Body> {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let is_json = essence.eq_ignore_ascii_case("application/json");
+    if body.is_empty() {
+        // The contract, 7.2, 6: JSON if the content type is, CBOR otherwise.
+        let (encoding, known) = (
+            if is_json {
+                Encoding::Json
+            } else {
+                Encoding::Cbor
+            },
+            operations::find(target).is_some(),
+        );
+        let exception = match known {
+            true => Exception::unreadable(),
+            false => Exception::unknown_operation(),
+        };
+        return operations::answer(encoding, Err(exception));
+    }
+    if !is_json {
+        let has_operation = target
+            .split_once('.')
+            .is_some_and(|(service, operation)| !service.is_empty() && !operation.is_empty());
+        if !has_operation {
+            return access_denied();
+        }
+        return plain(404, None, "<UnknownOperationException/>\n");
+    }
+    let (status, name) = match Encoding::Json.decode(body) {
+        Ok(_) => (404, "UnknownOperationException"),
+        Err(_) => (400, "SerializationException"),
+    };
+    let body =
+        format!(r#"{{"Output":{{"__type":"com.amazon.coral.service#{name}"}},"Version":"1.0"}}"#);
+    plain(status, Some("application/json"), &body)
+}
+
+fn access_denied() -> Response<Body> {
+    plain(
+        403,
+        None,
+        "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be \
+         authorized</Message>\n</AccessDeniedException>\n",
+    )
+}
+
+/// An answer that is of no operation.
+fn plain(status: u16, content_type: Option<&'static str>, body: &str) -> Response<Body> {
+    let mut response = Response::new(Body::Whole(Bytes::copy_from_slice(body.as_bytes())));
+    *response.status_mut() = StatusCode::from_u16(status).expect("it is one");
+    let headers = response.headers_mut();
+    if let Some(content_type) = content_type {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    request_id::add(headers);
+    response
+}

@@ -1,0 +1,5 @@
+//! `SubscribeToShard`: records pushed as they come.
+
+/// Ends a subscription from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Ending;

@@ -1,0 +1,125 @@
+//! What the service knows of a stream that the engine does not.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::clock::Timestamp;
+use crate::protocol::account::Account;
+use crate::registry::Registry;
+use crate::shard_id::ShardId;
+use crate::stream::{Phase, Stream};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, PlainArc};
+
+/// The shard-level metrics, in the order in which they are listed.
+pub(crate) const METRICS: [&str; 7] = [
+    "IncomingBytes",
+    "IncomingRecords",
+    "OutgoingBytes",
+    "OutgoingRecords",
+    "WriteProvisionedThroughputExceeded",
+    "ReadProvisionedThroughputExceeded",
+    "IteratorAgeMilliseconds",
+];
+
+/// The state of a stream: kept in the stream, so that it ends with it.
+pub(crate) struct StreamState {
+    /// No other stream of the account has it, not even one of the same name.
+    pub(crate) incarnation: u64,
+    /// Which shard the next record goes to where the service distributes them.
+    pub(crate) turn: AtomicU64,
+    attributes: Mutex<Attributes>,
+}
+
+/// What can be set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attributes {
+    pub(crate) is_on_demand: bool,
+    /// Whether the service distributes the records, whatever their keys.
+    pub(crate) is_auto_distributed: bool,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) policy: Option<String>,
+    /// Since when records are encrypted with which key, or not; the newest last.
+    pub(crate) encryption: Vec<(Timestamp, Option<String>)>,
+    /// Positions in the list of the shard-level metrics.
+    pub(crate) metrics: BTreeSet<usize>,
+    pub(crate) warm_throughput_mibps: Option<u32>,
+    pub(crate) consumers: BTreeMap<String, Consumer>,
+    /// When the capacity mode was changed within the last day.
+    pub(crate) mode_changes: VecDeque<Timestamp>,
+    /// When encryption was started or stopped within the last day.
+    pub(crate) encryption_changes: VecDeque<Timestamp>,
+}
+
+/// A registered reader.
+#[derive(Clone, Debug)]
+pub(crate) struct Consumer {
+    pub(crate) created: Timestamp,
+    pub(crate) phase: Phase,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) policy: Option<String>,
+    /// The subscriptions that are open, or were a moment ago, by their shards.
+    pub(crate) subscriptions: BTreeMap<ShardId, ActiveSubscription>,
+}
+
+/// A subscription of a consumer to a shard.
+#[derive(Clone, Debug)]
+pub(crate) struct ActiveSubscription {
+    pub(crate) began: Timestamp,
+    /// Tells the subscription that another has taken over, or that its consumer is gone.
+    pub(crate) ending: PlainArc<super::operations::Ending>,
+}
+
+impl StreamState {
+    /// The state of a stream of a registry. One that was not created through the service is a
+    /// provisioned one.
+    pub(crate) fn of<'a>(registry: &Registry, stream: &'a Stream) -> &'a Self {
+        stream
+            .extension()
+            .get_or_init(|| Self::new(registry, Attributes::default()))
+    }
+
+    /// The state of a stream that is to be created.
+    pub(crate) fn new(registry: &Registry, attributes: Attributes) -> Self {
+        Self {
+            incarnation: Account::of(registry).next_serial(),
+            turn: AtomicU64::new(0),
+            attributes: Mutex::new(attributes),
+        }
+    }
+
+    /// The attributes, locked. No user code runs under this lock, and no other lock is taken.
+    pub(crate) fn attributes(&self) -> MutexGuard<'_, Attributes> {
+        self.attributes.lock()
+    }
+}
+
+impl Attributes {
+    /// Whether records that arrive now are encrypted, and with which key.
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.encryption.last().and_then(|(_, key)| key.as_deref())
+    }
+
+    /// How records are distributed over shards.
+    pub(crate) const fn strategy(&self) -> &'static str {
+        if self.is_auto_distributed {
+            "AUTO"
+        } else {
+            "USER_PARTITION_KEY"
+        }
+    }
+
+    /// Whether a record that arrived at a time is encrypted.
+    pub(crate) fn was_encrypted(&self, arrival: Timestamp) -> bool {
+        let since = self.encryption.iter().rev();
+        let mut since = since.skip_while(|(from, _)| *from > arrival);
+        since.next().is_some_and(|(_, key)| key.is_some())
+    }
+
+    /// Forgets the consumers that are gone.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        for consumer in self.consumers.values_mut() {
+            consumer.phase.settle(now);
+        }
+        self.consumers
+            .retain(|_, consumer| consumer.phase.status().is_some());
+    }
+}

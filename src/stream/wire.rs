@@ -1,0 +1,42 @@
+//! What the wire protocol asks of a stream, and no other user.
+
+use crate::error::Error;
+use crate::extension::Extension;
+use crate::shard::Shard;
+use crate::stream::status::Phase;
+use crate::stream::{Stream, StreamStatus};
+
+impl Shard {
+    /// The name of the stream that it is of.
+    pub(crate) fn stream_name(&self) -> &str {
+        &self.settings().stream
+    }
+}
+
+impl Stream {
+    /// What the protocol knows of the stream.
+    pub(crate) fn extension(&self) -> &Extension {
+        &self.settings().extension
+    }
+
+    /// Has the stream UPDATING for as long as changes of its registry last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StreamNotActive`] or [`Error::StreamNotFound`].
+    pub(crate) fn begin_update(&self) -> Result<(), Error> {
+        let now = self.settings().clock.now();
+        let mut held = self.active(now)?;
+        held.control.phase = Phase::begin(StreamStatus::Updating, now, self.inner.state_delay);
+        Ok(())
+    }
+
+    /// Whether the stream can be changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StreamNotActive`] or [`Error::StreamNotFound`].
+    pub(crate) fn check_active(&self) -> Result<(), Error> {
+        self.active(self.settings().clock.now()).map(drop)
+    }
+}
