@@ -2,9 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::OnceLock;
 
-use crate::sync::PlainArc;
+use crate::sync::{OnceLock, PlainArc};
 
 /// Room for one value of a type that its holder does not know.
 ///

@@ -33,8 +33,7 @@
 //!
 //! ```text
 //! 11 manual                                                longer reading, no code
-//! 10 aws       http                                       doors to the protocol     (features)
-//!  9 protocol                                             the service on the wire   (feature)
+//!  9 protocol                                             the service on the wire (feature)
 //!  8 registry                                              named streams
 //!  7 producer  iterator       subscription                 the handles that users hold
 //!  6 stream    put_entry                                   shards, routing, resharding
@@ -42,8 +41,8 @@
 //!  4 error                                                 what can go wrong
 //!  3 log       positions                                   chunks, read without that lock
 //!  2 record    starting_position                           what the floors above speak in
-//!  1 sequence  clock          bell               call_out  numbers, time, calling user code
-//!  0 limits    sync           hash_key           shard_id  data       extension
+//!  1 sequence  clock          bell               call_out  extension
+//!  0 limits    sync           hash_key           shard_id  data
 //! ```
 
 #![warn(

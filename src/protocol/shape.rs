@@ -7,7 +7,6 @@
 //! the order in which their operation lists them.
 
 use std::fmt::Write as _;
-use std::sync::OnceLock;
 
 use bytes::Bytes;
 use regex_lite::Regex;
@@ -16,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::protocol::cbor::millis_of_secs;
 use crate::protocol::exception::Exception;
 use crate::protocol::value::Value;
+use crate::sync::OnceLock;
 
 /// A member of a structure.
 #[derive(Clone, Copy, Debug)]
@@ -433,8 +433,18 @@ fn why_no_base64(text: &str) -> String {
 const VIOLATIONS_MAX: usize = 10;
 
 /// Holds the members of a request against the constraints of their shapes.
-pub(crate) fn validate(members: &[Member], input: &Input) -> Result<(), Exception> {
-    let mut violations = Violations::default();
+///
+/// A blob may have `blob_bytes_max` bytes, and no more than its shape says.
+pub(crate) fn validate(
+    members: &[Member],
+    input: &Input,
+    blob_bytes_max: usize,
+) -> Result<(), Exception> {
+    let mut violations = Violations {
+        told: Vec::new(),
+        alternatives_missing: 0,
+        blob_bytes_max,
+    };
     violations.of_members(members, &input.members, "");
     let told = violations.told;
     if told.len() == violations.alternatives_missing {
@@ -448,10 +458,10 @@ pub(crate) fn validate(members: &[Member], input: &Input) -> Result<(), Exceptio
     )))
 }
 
-#[derive(Default)]
 struct Violations {
     told: Vec<String>,
     alternatives_missing: usize,
+    blob_bytes_max: usize,
 }
 
 impl Violations {
@@ -484,7 +494,8 @@ impl Violations {
             }
             (Shape::Text(text), Value::Text(given)) => self.of_text(text, given, path),
             (Shape::Blob { bytes_max }, Value::Blob(bytes)) => {
-                self.of_length(shape, value, path, bytes.len(), (0, *bytes_max));
+                let max = self.blob_bytes_max.min(*bytes_max);
+                self.of_length(shape, value, path, bytes.len(), (0, max));
             }
             (Shape::List { of, min, max }, Value::List(items)) => {
                 self.of_length(shape, value, path, items.len(), (*min, *max));

@@ -5,6 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::limits::RECORD_BYTES_DEFAULT;
 use crate::protocol::account::Account;
 use crate::protocol::body::{Body, EventStream};
 use crate::protocol::codec::Encoding;
@@ -144,8 +145,16 @@ impl<'a> Call<'a> {
         let operation = operation.ok_or_else(Exception::unknown_operation)?;
         authenticate()?;
         let input = convert(operation.members, request)?;
-        validate(operation.members, &input)?;
+        validate(operation.members, &input, self.data_bytes_max(&input))?;
         (operation.run)(self, &input)
+    }
+
+    /// How large the data of a record may be: as the stream says that the request is about, or as one
+    /// that nothing was said of.
+    fn data_bytes_max(&self, input: &Input) -> usize {
+        let named = self.stream_name(input).ok().flatten();
+        let stream = named.and_then(|name| self.service.registry.get(name).ok());
+        stream.map_or(RECORD_BYTES_DEFAULT, |stream| stream.record_bytes_max())
     }
 
     /// The stream that a request is about.
