@@ -79,7 +79,8 @@ pub(crate) fn encode_timestamp(millis: i64, out: &mut Vec<u8>) {
     }
 }
 
-fn write_fmt(out: &mut Vec<u8>, arguments: fmt::Arguments<'_>) {
+/// Appends what is written as it stands.
+pub(crate) fn write_fmt(out: &mut Vec<u8>, arguments: fmt::Arguments<'_>) {
     out.write_fmt(arguments)
         .expect("a vector takes all that is written to it");
 }

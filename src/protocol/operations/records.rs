@@ -4,7 +4,12 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::hash_key::HashKey;
+use crate::limits::PARTITION_KEY_CHARS_MAX;
+use crate::producer::PutRecordsOutput;
+use crate::protocol::codec::Encoding;
 use crate::protocol::exception::Exception;
+use crate::protocol::json;
+use crate::protocol::operations::put_body::{PutBody, PutRecord};
 use crate::protocol::operations::{Call, Operation, Outcome, Output};
 use crate::protocol::shape::{Input, Member, Shape};
 use crate::protocol::shapes::{
@@ -79,6 +84,26 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
+    /// The record of a body, if it is within all bounds.
+    fn expected(record: &'a PutRecord<'_>, stream: &Stream) -> Option<Self> {
+        let key = record.partition_key.as_deref();
+        // A key of so many bytes has no more characters.
+        let has_key = key.is_none_or(|key| !key.is_empty() && key.len() <= PARTITION_KEY_CHARS_MAX);
+        let is_number = |text: &str| {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            digits && (1..=39).contains(&text.len()) && (text == "0" || !text.starts_with('0'))
+        };
+        let explicit = record.explicit_hash_key.as_deref();
+        let expected = has_key
+            && explicit.is_none_or(is_number)
+            && record.data.len() <= stream.record_bytes_max();
+        expected.then(|| Self {
+            partition_key: key,
+            explicit_hash_key: explicit,
+            data: record.data.clone(),
+        })
+    }
+
     fn of(input: &'a Input) -> Self {
         Self {
             partition_key: input.text("PartitionKey"),
@@ -90,7 +115,7 @@ impl<'a> Asked<'a> {
 
 fn put_record(call: &Call<'_>, input: &Input) -> Outcome {
     let stream = call.serving(call.addressed(input)?)?;
-    let mut distributor = Distributor::of(call, &stream);
+    let distributor = Distributor::of(call, &stream);
     let mut entry = distributor.entry(Asked::of(input), "partitionKey")?;
     if let Some(text) = input.text("SequenceNumberForOrdering") {
         let number = ordering(call, &stream, text)?;
@@ -102,11 +127,16 @@ fn put_record(call: &Call<'_>, input: &Input) -> Outcome {
         entry = entry.sequence_number_for_ordering(number);
     }
     call.unless_dry_run(input)?;
+    put_entry(call, &stream, entry, distributor.is_encrypted)
+}
+
+/// Puts the one record of a call.
+fn put_entry(call: &Call<'_>, stream: &Stream, entry: PutEntry<'_>, is_encrypted: bool) -> Outcome {
     let put = stream.producer().put_records([entry]);
-    let put = put.and_then(|output| output.into_result());
+    let put = put.and_then(PutRecordsOutput::into_result);
     let put = put.map_err(|error| match error {
         Error::OrderingInFuture { sequence_number } => {
-            invalid_ordering(call, &stream, &sequence_number.to_string())
+            invalid_ordering(call, stream, &sequence_number.to_string())
         }
         other => call.exception(stream.name(), &other),
     })?;
@@ -115,8 +145,46 @@ fn put_record(call: &Call<'_>, input: &Input) -> Outcome {
         Value::structure()
             .with("ShardId", put.shard_id().to_string())
             .with("SequenceNumber", put.sequence_number().to_string())
-            .with_some("EncryptionType", distributor.is_encrypted.then_some("KMS")),
+            .with_some("EncryptionType", is_encrypted.then_some("KMS")),
     ))
+}
+
+/// Puts the record of a body that is as bodies should be; `None` if this one is not.
+pub(super) fn put_record_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome> {
+    let body = PutBody::of_one(call.encoding, body)?;
+    let stream = expected_stream(call, &body)?;
+    let [record] = &body.records[..] else {
+        return None;
+    };
+    let distributor = Distributor::of(call, &stream);
+    let entry = match distributor.entry(Asked::expected(record, &stream)?, "partitionKey") {
+        Ok(entry) => entry,
+        Err(exception) => return Some(Err(exception)),
+    };
+    Some(put_entry(call, &stream, entry, distributor.is_encrypted))
+}
+
+/// Puts the records of a body that is as bodies should be; `None` if this one is not.
+pub(super) fn put_records_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome> {
+    let body = PutBody::of_many(call.encoding, body)?;
+    let stream = expected_stream(call, &body)?;
+    if !(1..=ENTRIES_MAX).contains(&body.records.len()) {
+        return None;
+    }
+    let entries = body.records.iter();
+    let entries = entries.map(|record| Asked::expected(record, &stream));
+    let entries = entries.collect::<Option<Vec<_>>>()?;
+    Some(put_entries(call, &stream, entries.into_iter(), false))
+}
+
+/// The stream that a body is about, if it takes records.
+fn expected_stream(call: &Call<'_>, body: &PutBody<'_>) -> Option<Stream> {
+    let name = match (&body.stream_name, &body.stream_arn) {
+        (Some(name), None) => name,
+        (None, Some(arn)) => call.stream_of_arn(arn).ok()?,
+        _ => return None,
+    };
+    call.serving(name).ok()
 }
 
 fn put_records(call: &Call<'_>, input: &Input) -> Outcome {
@@ -133,7 +201,7 @@ pub(super) fn put_entries<'a>(
     entries: impl ExactSizeIterator<Item = Asked<'a>>,
     is_dry_run: bool,
 ) -> Outcome {
-    let mut distributor = Distributor::of(call, stream);
+    let distributor = Distributor::of(call, stream);
     let mut bytes = 0;
     let mut checked = Vec::with_capacity(entries.len());
     for (index, asked) in entries.enumerate() {
@@ -150,27 +218,87 @@ pub(super) fn put_entries<'a>(
     }
     let put = stream.producer().put_records(checked);
     let put = put.map_err(|error| call.exception(stream.name(), &error))?;
-    let records = put.records().iter().map(|answer| match answer {
-        Ok(put) => Value::structure()
-            .with("SequenceNumber", put.sequence_number().to_string())
-            .with("ShardId", put.shard_id().to_string()),
-        Err(error) => {
-            let exception = call.exception(stream.name(), error);
-            let (code, message) = match error.is_retryable() {
-                true => (exception.name(), exception.message().unwrap_or_default()),
-                false => ("InternalFailure", "Internal Service Failure"),
-            };
-            Value::structure()
-                .with("ErrorCode", code)
-                .with("ErrorMessage", message)
+    let answer = Answer {
+        call,
+        stream,
+        put: &put,
+        is_encrypted: distributor.is_encrypted,
+    };
+    Ok(Output::Encoded(match call.encoding {
+        Encoding::Json => answer.to_json(),
+        Encoding::Cbor => answer.to_cbor(),
+    }))
+}
+
+/// The code and the text of one record that was not put.
+fn failure(call: &Call<'_>, stream: &Stream, error: &Error) -> (String, String) {
+    let exception = call.exception(stream.name(), error);
+    let (code, message) = match error.is_retryable() {
+        true => (exception.name(), exception.message().unwrap_or_default()),
+        false => ("InternalFailure", "Internal Service Failure"),
+    };
+    (code.to_owned(), message.to_owned())
+}
+
+/// The answer to `PutRecords`, written without a value for each record.
+struct Answer<'a> {
+    call: &'a Call<'a>,
+    stream: &'a Stream,
+    put: &'a PutRecordsOutput,
+    is_encrypted: bool,
+}
+
+impl Answer<'_> {
+    fn to_json(&self) -> Vec<u8> {
+        /// Names and numbers of one record.
+        const RECORD_BYTES: usize = 128;
+        let records = self.put.records();
+        let mut out = Vec::with_capacity(records.len() * RECORD_BYTES + RECORD_BYTES);
+        out.extend_from_slice(b"{\"FailedRecordCount\":");
+        let failed = self.put.failed_record_count();
+        out.extend_from_slice(failed.to_string().as_bytes());
+        out.extend_from_slice(b",\"Records\":");
+        for (index, record) in records.iter().enumerate() {
+            out.push(if index == 0 { b'[' } else { b',' });
+            match record {
+                Ok(put) => {
+                    out.extend_from_slice(b"{\"SequenceNumber\":\"");
+                    json::write_fmt(&mut out, format_args!("{}", put.sequence_number()));
+                    out.extend_from_slice(b"\",\"ShardId\":\"");
+                    json::write_fmt(&mut out, format_args!("{}", put.shard_id()));
+                    out.extend_from_slice(b"\"}");
+                }
+                Err(error) => json::encode(&self.failed(error), &mut out),
+            }
         }
-    });
-    Ok(Output::Members(
-        Value::structure()
-            .with("FailedRecordCount", put.failed_record_count())
+        out.push(b']');
+        if self.is_encrypted {
+            out.extend_from_slice(b",\"EncryptionType\":\"KMS\"");
+        }
+        out.push(b'}');
+        out
+    }
+
+    fn to_cbor(&self) -> Vec<u8> {
+        let records = self.put.records().iter().map(|record| match record {
+            Ok(put) => Value::structure()
+                .with("SequenceNumber", put.sequence_number().to_string())
+                .with("ShardId", put.shard_id().to_string()),
+            Err(error) => self.failed(error),
+        });
+        let answer = Value::structure()
+            .with("FailedRecordCount", self.put.failed_record_count())
             .with("Records", Value::list(records))
-            .with_some("EncryptionType", distributor.is_encrypted.then_some("KMS")),
-    ))
+            .with_some("EncryptionType", self.is_encrypted.then_some("KMS"));
+        Encoding::Cbor.encode(&answer)
+    }
+
+    fn failed(&self, error: &Error) -> Value {
+        let (code, message) = failure(self.call, self.stream, error);
+        Value::structure()
+            .with("ErrorCode", code)
+            .with("ErrorMessage", message)
+    }
 }
 
 /// Knows which shard a record goes to.
@@ -209,7 +337,7 @@ impl<'a> Distributor<'a> {
     }
 
     /// The entry of a batch that is at a place.
-    fn entry_at<'e>(&mut self, asked: Asked<'e>, index: usize) -> Result<PutEntry<'e>, Exception> {
+    fn entry_at<'e>(&self, asked: Asked<'e>, index: usize) -> Result<PutEntry<'e>, Exception> {
         if asked.partition_key.is_none() && !self.is_auto {
             return Err(missing_key(&format!(
                 "records.{}.member.partitionKey",
@@ -219,7 +347,7 @@ impl<'a> Distributor<'a> {
         self.entry(asked, "partitionKey")
     }
 
-    fn entry<'e>(&mut self, asked: Asked<'e>, path: &str) -> Result<PutEntry<'e>, Exception> {
+    fn entry<'e>(&self, asked: Asked<'e>, path: &str) -> Result<PutEntry<'e>, Exception> {
         let Asked {
             partition_key,
             explicit_hash_key,

@@ -110,7 +110,8 @@ fn create_stream(call: &Call<'_>, input: &Input) -> Outcome {
     let builder = Stream::builder(name)
         .shard_count(asked.shard_count)
         .record_bytes_max(asked.record_bytes_max)
-        .limits(call.service.settings.limits)
+        // How far one step goes is a rule of the operation, not a rate.
+        .limits(call.service.settings.limits.shard_count_doubling(true))
         .extension(Extension::with(state));
     let created = call.service.registry.create(builder);
     created.map_err(|error| call.exception(name, &error))?;

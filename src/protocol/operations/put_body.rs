@@ -1,0 +1,230 @@
+//! The bodies of puts, read straight into records.
+//!
+//! Nearly all puts are as they should be, and their data is most of what travels. They are read here
+//! without a value for each member. Whatever is not as expected gives `None`: the way of all other
+//! operations then finds out whether it is right, and says what is wrong with it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use minicbor::Decoder;
+use minicbor::data::Type;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+
+use crate::protocol::codec::Encoding;
+
+/// The body of `PutRecords`, or of `PutRecord` as that of one record.
+#[derive(Debug, Default)]
+pub(super) struct PutBody<'a> {
+    pub(super) stream_name: Option<Cow<'a, str>>,
+    pub(super) stream_arn: Option<Cow<'a, str>>,
+    pub(super) records: Vec<PutRecord<'a>>,
+}
+
+/// A record of a body.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct PutRecord<'a> {
+    #[serde(borrow)]
+    pub(super) partition_key: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) explicit_hash_key: Option<Cow<'a, str>>,
+    #[serde(deserialize_with = "blob")]
+    pub(super) data: Bytes,
+}
+
+#[derive(Deserialize)]
+struct PutRecordsJson<'a> {
+    #[serde(borrow, rename = "StreamName")]
+    stream_name: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "StreamARN")]
+    stream_arn: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "Records")]
+    records: Vec<PutRecord<'a>>,
+    #[serde(rename = "DryRun")]
+    dry_run: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct PutRecordJson<'a> {
+    #[serde(borrow, rename = "StreamName")]
+    stream_name: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "StreamARN")]
+    stream_arn: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "PartitionKey")]
+    partition_key: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "ExplicitHashKey")]
+    explicit_hash_key: Option<Cow<'a, str>>,
+    #[serde(rename = "Data", deserialize_with = "blob")]
+    data: Bytes,
+    #[serde(rename = "SequenceNumberForOrdering")]
+    ordering: Option<Cow<'a, str>>,
+    #[serde(rename = "DryRun")]
+    dry_run: Option<bool>,
+}
+
+impl<'a> PutBody<'a> {
+    /// The body of a `PutRecords` that asks for nothing rare.
+    pub(super) fn of_many(encoding: Encoding, body: &'a [u8]) -> Option<Self> {
+        match encoding {
+            Encoding::Json => {
+                let read: PutRecordsJson<'_> = serde_json::from_slice(body).ok()?;
+                (read.dry_run != Some(true)).then_some(Self {
+                    stream_name: read.stream_name,
+                    stream_arn: read.stream_arn,
+                    records: read.records,
+                })
+            }
+            Encoding::Cbor => Self::of_cbor(body, true),
+        }
+    }
+
+    /// The body of a `PutRecord` that asks for nothing rare.
+    pub(super) fn of_one(encoding: Encoding, body: &'a [u8]) -> Option<Self> {
+        match encoding {
+            Encoding::Json => {
+                let read: PutRecordJson<'_> = serde_json::from_slice(body).ok()?;
+                let is_rare = read.dry_run == Some(true) || read.ordering.is_some();
+                (!is_rare).then(|| Self {
+                    stream_name: read.stream_name,
+                    stream_arn: read.stream_arn,
+                    records: vec![PutRecord {
+                        partition_key: read.partition_key,
+                        explicit_hash_key: read.explicit_hash_key,
+                        data: read.data,
+                    }],
+                })
+            }
+            Encoding::Cbor => Self::of_cbor(body, false),
+        }
+    }
+
+    fn of_cbor(body: &'a [u8], many: bool) -> Option<Self> {
+        let mut decoder = Decoder::new(body);
+        let mut read = Self::default();
+        let mut record = CborRecord::default();
+        each_member(&mut decoder, |name, decoder| match name {
+            "StreamName" => set(&mut read.stream_name, text(decoder)?),
+            "StreamARN" => set(&mut read.stream_arn, text(decoder)?),
+            "Records" if many && read.records.is_empty() => {
+                read.records = cbor_records(decoder)?;
+                Some(())
+            }
+            _ if many => None,
+            _ => record.member(name, decoder),
+        })?;
+        if !many {
+            read.records.push(record.finish()?);
+        }
+        (decoder.position() == body.len()).then_some(read)
+    }
+}
+
+/// Decodes base64 into memory of its own, so that no record holds on to the memory of another.
+fn blob<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    struct Base64;
+
+    impl Visitor<'_> for Base64 {
+        type Value = Bytes;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("base64")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
+            self.visit_bytes(text.as_bytes())
+        }
+
+        fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<Bytes, E> {
+            let decoded = base64_simd::STANDARD.decode_to_vec(text);
+            decoded.map(Bytes::from).map_err(E::custom)
+        }
+    }
+
+    // As bytes: base64 is checked anyway, so it need not be checked for being text.
+    deserializer.deserialize_bytes(Base64)
+}
+
+#[derive(Default)]
+struct CborRecord<'a> {
+    partition_key: Option<Cow<'a, str>>,
+    explicit_hash_key: Option<Cow<'a, str>>,
+    data: Option<Bytes>,
+}
+
+impl<'a> CborRecord<'a> {
+    fn member(&mut self, name: &str, decoder: &mut Decoder<'a>) -> Option<()> {
+        match name {
+            "PartitionKey" => set(&mut self.partition_key, text(decoder)?),
+            "ExplicitHashKey" => set(&mut self.explicit_hash_key, text(decoder)?),
+            "Data" => set(
+                &mut self.data,
+                Bytes::copy_from_slice(decoder.bytes().ok()?),
+            ),
+            _ => None,
+        }
+    }
+
+    fn finish(self) -> Option<PutRecord<'a>> {
+        Some(PutRecord {
+            partition_key: self.partition_key,
+            explicit_hash_key: self.explicit_hash_key,
+            data: self.data?,
+        })
+    }
+}
+
+fn cbor_records<'a>(decoder: &mut Decoder<'a>) -> Option<Vec<PutRecord<'a>>> {
+    let mut left = decoder.array().ok()?;
+    let mut records = Vec::new();
+    while more(decoder, &mut left)? {
+        let mut record = CborRecord::default();
+        each_member(decoder, |name, decoder| record.member(name, decoder))?;
+        records.push(record.finish()?);
+    }
+    Some(records)
+}
+
+/// Goes through the members of a map.
+fn each_member<'a>(
+    decoder: &mut Decoder<'a>,
+    mut member: impl FnMut(&str, &mut Decoder<'a>) -> Option<()>,
+) -> Option<()> {
+    let mut left = decoder.map().ok()?;
+    while more(decoder, &mut left)? {
+        let name = decoder.str().ok()?;
+        member(name, decoder)?;
+    }
+    Some(())
+}
+
+/// Whether another item follows, of a length that is said or up to a break.
+fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Option<bool> {
+    match left {
+        Some(0) => Some(false),
+        Some(left) => {
+            *left -= 1;
+            Some(true)
+        }
+        None if decoder.datatype().ok()? == Type::Break => {
+            decoder.skip().ok()?;
+            Some(false)
+        }
+        None => Some(true),
+    }
+}
+
+fn text<'a>(decoder: &mut Decoder<'a>) -> Option<Cow<'a, str>> {
+    decoder.str().ok().map(Cow::Borrowed)
+}
+
+/// Sets what is set once.
+fn set<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+    if slot.is_some() {
+        return None;
+    }
+    *slot = Some(value);
+    Some(())
+}
