@@ -13,7 +13,7 @@
 //! | `SplitShard`, `MergeShards` | [`Stream::split_shard`], [`Stream::merge_shards`] |
 //! | `UpdateShardCount` | [`Stream::update_shard_count`] |
 //! | `IncreaseStreamRetentionPeriod`, `DecreaseStreamRetentionPeriod` | [`Stream::set_retention`], in both directions |
-//! | `UpdateMaxRecordSize` | [`StreamBuilder::record_bytes_max`], when the stream is made |
+//! | `UpdateMaxRecordSize` | [`Stream::set_record_bytes_max`] |
 //! | `EnableEnhancedMonitoring`, `DisableEnhancedMonitoring` | always on: [`Stream::metrics`], [`Shard::metrics`] |
 //!
 //! # Records
@@ -39,10 +39,10 @@
 //!
 //! # What is not there
 //!
-//! Names and accounts: ARNs, tags, policies, `DescribeLimits`, the account's settings. Modes: on-demand
-//! streams, warm throughput, record distribution `AUTO`. Encryption. `DryRun`. Channels and queues.
-//! Over processes: leases and the table of checkpoints of the client library, aggregation of the producer
-//! library. The wire protocol: no server, and no client of a server, is in this version.
+//! [On the wire](super::on_the_wire) only: names and accounts (ARNs, tags, policies, `DescribeLimits`, the
+//! account's settings), modes (on-demand streams, warm throughput, record distribution `AUTO`),
+//! encryption, `DryRun`, channels. Nowhere yet: queues; and over processes, leases and the table of
+//! checkpoints of the client library, aggregation of the producer library.
 //!
 //! # The loop that everybody has
 //!
@@ -120,5 +120,5 @@
 //! [`Stream::subscribe_from`]: crate::Stream::subscribe_from
 //! [`Stream::update_shard_count`]: crate::Stream::update_shard_count
 //! [`StreamBuilder::build`]: crate::StreamBuilder::build
-//! [`StreamBuilder::record_bytes_max`]: crate::StreamBuilder::record_bytes_max
+//! [`Stream::set_record_bytes_max`]: crate::Stream::set_record_bytes_max
 //! [`Subscription::positions`]: crate::Subscription::positions

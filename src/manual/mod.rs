@@ -7,11 +7,13 @@
 //! | [Ordering and locks](ordering_and_locks) | What comes after what? What may my code do where it is called? |
 //! | [Waiting](waiting) | How do I wait for records, and what does it cost? |
 //! | [Memory and retention](memory_and_retention) | How much memory is it, and for how long? |
+//! | [On the wire](on_the_wire) | How does code that uses the AWS SDK run on it, in Rust and elsewhere? |
 //! | [Testing](testing) | How do I test my code on a clock that I turn by hand? |
 
 pub mod differences;
 pub mod from_kinesis;
 pub mod memory_and_retention;
+pub mod on_the_wire;
 pub mod ordering_and_locks;
 pub mod testing;
 pub mod waiting;
