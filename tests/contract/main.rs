@@ -1,0 +1,34 @@
+//! The promises of the service, each tried through every door: the Rust face, the protocol in process
+//! in both encodings and, with the feature `server`, HTTP/1.1 with JSON and HTTP/2 with CBOR. The AWS
+//! SDK runs the same promises in `tests/aws`.
+//!
+//! A promise that only one door keeps is a bug of the others: all run on the same engine.
+
+mod door;
+mod promises;
+mod rust;
+#[cfg(feature = "protocol")]
+mod wire;
+
+use door::Door;
+
+/// Has a door keep every promise, each as a test of its own.
+macro_rules! doors {
+    ($($door:ident: $open:expr,)*) => {$(
+        mod $door {
+            #[allow(unused_imports)]
+            use super::*;
+            promises::every_promise!($open);
+        }
+    )*};
+}
+
+doors! {
+    rust_face: rust::RustFace::open(),
+}
+
+#[cfg(feature = "protocol")]
+doors! {
+    json_in_process: wire::Wire::open(wire::InProcess::json),
+    cbor_in_process: wire::Wire::open(wire::InProcess::cbor),
+}
