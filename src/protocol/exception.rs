@@ -33,7 +33,6 @@ impl Exception {
         validation: "ValidationException",
         serialization: "SerializationException",
         dry_run: "DryRunOperationException",
-        internal_failure: "InternalFailure",
         /// What the service could do and this crate does not.
         unsupported: "UnsupportedOperationException",
         missing_authentication: "MissingAuthenticationTokenException",
@@ -48,6 +47,14 @@ impl Exception {
         Self {
             name: Cow::Borrowed(name),
             message: Some(message.into()),
+        }
+    }
+
+    /// What breaks the service itself; it has no text.
+    pub(crate) const fn internal_failure() -> Self {
+        Self {
+            name: Cow::Borrowed("InternalFailure"),
+            message: None,
         }
     }
 

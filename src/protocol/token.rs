@@ -9,8 +9,10 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+/// What tokens of the service begin with, so that ours look like them.
+const PREFIX: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
 /// Bytes of the code.
-const CODE_BYTES: usize = 16;
+pub(crate) const CODE_BYTES: usize = 16;
 
 /// The key of an account's tokens.
 pub(crate) struct TokenKey(Hmac<Sha256>);
@@ -64,7 +66,9 @@ pub(crate) struct Reader<'a>(&'a [u8]);
 impl Writer {
     /// Begins a token of a kind.
     pub(crate) fn new(kind: u8) -> Self {
-        Self(vec![kind])
+        let mut content = PREFIX.to_vec();
+        content.push(kind);
+        Self(content)
     }
 
     pub(crate) fn number(mut self, number: u64) -> Self {
@@ -78,6 +82,13 @@ impl Writer {
         this
     }
 
+    /// Ends a token that has so many bytes with its code, unless it has more.
+    pub(crate) fn padded(mut self, bytes: usize) -> Self {
+        let length = bytes.saturating_sub(CODE_BYTES).max(self.0.len());
+        self.0.resize(length, 0);
+        self
+    }
+
     pub(crate) fn content(&self) -> &[u8] {
         &self.0
     }
@@ -86,7 +97,7 @@ impl Writer {
 impl<'a> Reader<'a> {
     /// Reads a token of a kind; `None` if it is of another.
     pub(crate) fn new(kind: u8, content: &'a [u8]) -> Option<Self> {
-        let (first, rest) = content.split_first()?;
+        let (first, rest) = content.strip_prefix(&PREFIX)?.split_first()?;
         (*first == kind).then_some(Self(rest))
     }
 
@@ -103,9 +114,9 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(text).ok()
     }
 
-    /// `Some` if all was read.
+    /// `Some` if all was read but what only fills the token.
     pub(crate) fn end(self) -> Option<()> {
-        self.0.is_empty().then_some(())
+        self.0.iter().all(|byte| *byte == 0).then_some(())
     }
 }
 

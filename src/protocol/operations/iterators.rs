@@ -139,7 +139,7 @@ impl Position<'_> {
         })?;
         // The contract, 1.6: such a number breaks the service.
         if number.version() == 0 && number.is_of_shard(shard.id()) {
-            return Err(Exception::internal_failure("Internal Service Failure"));
+            return Err(Exception::internal_failure());
         }
         Ok(match self.kind {
             "AT_SEQUENCE_NUMBER" => StartingPosition::AtSequenceNumber(number),
@@ -212,8 +212,14 @@ impl IteratorToken {
             .number(self.incarnation)
             .number(self.shard_id.index().into())
             .number(self.place)
-            .text(&self.stream);
+            .text(&self.stream)
+            .padded(Self::bytes(&self.stream));
         call.account.token_key.seal(content.content())
+    }
+
+    /// How many bytes the tokens of the service have for a stream of this name (the contract, 3.2).
+    const fn bytes(stream: &str) -> usize {
+        152 + (stream.len() + 2) / 16 * 16
     }
 
     /// Reads a token that is good now.
