@@ -14,6 +14,7 @@ pub(crate) struct Account {
     /// Distinguishes streams, tokens and whatever else must not be taken for another.
     serial: AtomicU64,
     pub(crate) commitment: Mutex<Commitment>,
+    pub(crate) registered: Mutex<Registered>,
     /// The channels by their ids.
     pub(crate) channels: Mutex<BTreeMap<String, super::operations::Channel>>,
 }
@@ -33,6 +34,25 @@ impl Commitment {
     }
 }
 
+/// When each consumer was registered last, in seconds, so that one of the same name has another ARN
+/// though it is registered within the same second.
+#[derive(Debug, Default)]
+pub(crate) struct Registered(BTreeMap<(String, String), u64>);
+
+impl Registered {
+    /// The second that a consumer is said to be registered in.
+    pub(crate) fn next(&mut self, stream: &str, consumer: &str, now: Timestamp) -> u64 {
+        let now_secs = now.as_secs();
+        // One that is registered later than that has another second anyway.
+        self.0.retain(|_, secs| *secs >= now_secs);
+        let key = (stream.to_owned(), consumer.to_owned());
+        let last = self.0.get(&key).copied();
+        let secs = last.map_or(now_secs, |last| last + 1);
+        self.0.insert(key, secs);
+        secs
+    }
+}
+
 impl Account {
     /// The account of a registry.
     pub(crate) fn of(registry: &Registry) -> &Self {
@@ -40,6 +60,7 @@ impl Account {
             token_key: TokenKey::random(),
             serial: AtomicU64::new(1),
             commitment: Mutex::default(),
+            registered: Mutex::default(),
             channels: Mutex::default(),
         })
     }

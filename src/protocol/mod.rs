@@ -25,6 +25,17 @@
 //!   answer    values -> body, or frames                            codec, events
 //! ```
 //!
+//! # What is kept, and not done
+//!
+//! Some operations set what a process on its own does not do. What they set is checked, kept and given
+//! back as the service does it:
+//!
+//! - Encryption: records are marked as encrypted; none is, and no key is looked at.
+//! - Policies: no call is refused for one.
+//! - Shard-level metrics and logs of channels: none are sent.
+//! - Channels: they come, change and go; no record is delivered anywhere.
+//! - Warm throughput and the commitment to a minimum: nothing is scaled, and nothing is charged.
+//!
 //! # Promises, and how they could break
 //!
 //! 1. **An answer is the service's, to the letter where one is known**: names, statuses, members and

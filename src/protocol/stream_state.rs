@@ -45,8 +45,10 @@ pub(crate) struct Attributes {
     pub(crate) consumers: BTreeMap<String, Consumer>,
     /// When the capacity mode was changed within the last day.
     pub(crate) mode_changes: VecDeque<Timestamp>,
-    /// When encryption was started or stopped within the last day.
-    pub(crate) encryption_changes: VecDeque<Timestamp>,
+    /// When encryption was started within the last day.
+    pub(crate) encryption_starts: VecDeque<Timestamp>,
+    /// When encryption was stopped within the last day.
+    pub(crate) encryption_stops: VecDeque<Timestamp>,
 }
 
 /// A registered reader.

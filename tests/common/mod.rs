@@ -12,6 +12,9 @@ use brooklet::{
 };
 use proptest::test_runner::Config as ProptestConfig;
 
+#[cfg(feature = "protocol")]
+pub mod wire;
+
 /// When the hand-turned clocks of the tests begin: the second of the contract's vectors (1.6).
 pub const START_MS: u64 = 1_700_000_000_000;
 

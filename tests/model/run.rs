@@ -809,7 +809,7 @@ impl Run {
         let retained = visible
             .iter()
             .map(|index| self.twin.shard(*index).retained().len() as u64);
-        assert_eq!(real.records_retained(), retained.sum());
+        assert_eq!(real.records_retained(), retained.sum::<u64>());
         let ages = real.shards.iter().filter_map(|shard| shard.oldest_age_ms);
         assert_eq!(real.oldest_age_ms(), ages.max());
         self.check_data();

@@ -17,10 +17,17 @@ use crate::protocol::value::Value;
 use crate::protocol::{Service, arn};
 use crate::stream::Stream;
 
+mod account_settings;
 mod channels;
+mod consumers;
+mod encryption;
 mod iterators;
+mod monitoring;
+mod policies;
 mod put_body;
 mod records;
+mod resources;
+mod settings;
 mod shards;
 mod streams;
 mod subscribe;
@@ -70,6 +77,14 @@ const OPERATIONS: &[&[Operation]] = &[
     shards::OPERATIONS,
     records::OPERATIONS,
     iterators::OPERATIONS,
+    settings::OPERATIONS,
+    monitoring::OPERATIONS,
+    encryption::OPERATIONS,
+    consumers::OPERATIONS,
+    tags::OPERATIONS,
+    policies::OPERATIONS,
+    account_settings::OPERATIONS,
+    channels::OPERATIONS,
 ];
 
 /// One call of an operation.

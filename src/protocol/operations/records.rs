@@ -316,7 +316,7 @@ impl<'a> Distributor<'a> {
         let state = call.state(stream);
         let (is_auto, is_encrypted) = {
             let attributes = state.attributes();
-            let is_encrypted = attributes.key_id().is_some();
+            let is_encrypted = attributes.was_encrypted(call.now);
             (attributes.is_auto_distributed, is_encrypted)
         };
         let mut starts = Vec::new();

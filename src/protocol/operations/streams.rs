@@ -5,7 +5,7 @@ use crate::extension::Extension;
 use crate::limits::RECORD_BYTES_DEFAULT;
 use crate::protocol::exception::Exception;
 use crate::protocol::operations::shards::{shard_limit_exceeded, shard_value};
-use crate::protocol::operations::tags::check_tags;
+use crate::protocol::operations::tags::{check_tags, owned_tags};
 use crate::protocol::operations::{Call, Operation, Outcome, Output};
 use crate::protocol::paging::{Page, TokenKind};
 use crate::protocol::shape::{Input, Member, Shape};
@@ -154,7 +154,8 @@ impl Asked {
             ));
         }
         let tags: Vec<_> = input.map("Tags").collect();
-        check_tags(&tags, 0)?;
+        let name = input.text("StreamName").expect("it is required");
+        check_tags(call, &format!("stream {name}"), &tags)?;
         let shard_count = shard_count.map_or(ON_DEMAND_SHARDS, |count| {
             u32::try_from(count).unwrap_or(u32::MAX)
         });
@@ -166,17 +167,12 @@ impl Asked {
             attributes: Attributes {
                 is_on_demand,
                 is_auto_distributed,
-                tags: owned(&tags),
+                tags: owned_tags(&tags),
                 warm_throughput_mibps: warm,
                 ..Attributes::default()
             },
         })
     }
-}
-
-fn owned(tags: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
-    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-    tags.iter().map(owned).collect()
 }
 
 /// The warm throughput that a request asks for, if the stream may have one.
@@ -223,7 +219,7 @@ fn delete_stream(call: &Call<'_>, input: &Input) -> Outcome {
             )));
         }
     }
-    if call.has_channels(&arn) {
+    if call.has_channels(&stream) {
         return Err(Exception::in_use(format!(
             "Stream {name} under account {} has active channels.",
             call.service.account_id()
@@ -267,7 +263,7 @@ fn describe_stream_summary(call: &Call<'_>, input: &Input) -> Outcome {
     let described = call.described(&stream)?;
     let record_kib = stream.record_bytes_max().div_ceil(1024);
     let open = stream.describe().open_shard_count;
-    let arn = call.service.stream_arn(stream.name());
+    let channels = call.channel_count(&stream);
     let mut attributes = call.state(&stream).attributes();
     attributes.settle(call.now);
     let warm = attributes.is_on_demand.then(|| {
@@ -280,7 +276,7 @@ fn describe_stream_summary(call: &Call<'_>, input: &Input) -> Outcome {
         .with("ConsumerCount", attributes.consumers.len())
         .with_some("WarmThroughput", warm)
         .with("MaxRecordSizeInKiB", record_kib)
-        .with("ChannelCount", call.channel_count(&arn))
+        .with("ChannelCount", channels)
         .with("QueueCount", 0_u32)
         .with_some("RecordDistributionStrategy", strategy);
     Ok(Output::Members(
