@@ -33,6 +33,7 @@
 //!
 //! ```text
 //! 11 manual                                                longer reading, no code
+//! 10 server                                               doors to the protocol (features)
 //!  9 protocol                                             the service on the wire (feature)
 //!  8 registry                                              named streams
 //!  7 producer  iterator       subscription                 the handles that users hold
@@ -94,6 +95,9 @@ mod registry;
 
 #[cfg(feature = "protocol")]
 pub mod protocol;
+
+#[cfg(feature = "server")]
+pub mod server;
 
 pub mod manual;
 

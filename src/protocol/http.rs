@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use crate::protocol::body::Body;
 use crate::protocol::codec::Encoding;
 use crate::protocol::exception::Exception;
+use crate::protocol::signature::Verifier;
 use crate::protocol::{Service, operations, request_id};
 
 impl Service {
@@ -44,11 +45,53 @@ impl Service {
             )),
             (Some(authorization), false) => {
                 let authorization = String::from_utf8_lossy(authorization.as_bytes());
-                check_authorization(&authorization, request.headers())
+                check_authorization(&authorization, request.headers())?;
+                self.verify(request)
             }
-            (None, true) => check_query(query),
+            (None, true) => {
+                check_query(query)?;
+                self.verify(request)
+            }
         }
     }
+
+    /// Checks the signature, if the service knows a key.
+    fn verify(&self, request: &Request<Bytes>) -> Result<(), Exception> {
+        let Some(credentials) = &self.settings.credentials else {
+            return Ok(());
+        };
+        let verifier = Verifier {
+            credentials,
+            region: self.region(),
+            service: "kinesis",
+            now: self.registry.clock().now(),
+        };
+        verifier.verify(request)
+    }
+}
+
+/// Answers of a server that could not ask the service.
+#[cfg(feature = "server")]
+impl Service {
+    /// A panic while a request with these headers was answered.
+    pub(crate) fn internal_failure(headers: &HeaderMap) -> Response<Body> {
+        let message = "The request could not be answered because of a fault of the service.";
+        let exception = Exception::named("InternalFailure", message);
+        operations::answer(encoding_of(headers), Err(exception))
+    }
+
+    /// More streams of events than the server keeps.
+    pub(crate) fn too_many_subscriptions(headers: &HeaderMap) -> Response<Body> {
+        let exception = Exception::limit_exceeded("Too many subscriptions at the same time.");
+        operations::answer(encoding_of(headers), Err(exception))
+    }
+}
+
+/// The encoding of a request; JSON if it names none.
+#[cfg(feature = "server")]
+fn encoding_of(headers: &HeaderMap) -> Encoding {
+    let content_type = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    Encoding::of_content_type(content_type).unwrap_or(Encoding::Json)
 }
 
 /// A header as text.

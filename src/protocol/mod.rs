@@ -49,6 +49,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use crate::limits::Limits;
 use crate::registry::Registry;
@@ -68,12 +69,15 @@ mod paging;
 mod request_id;
 mod shape;
 mod shapes;
+mod signature;
 mod stream_state;
 mod token;
 mod value;
 
 pub use body::{Body, EventStream};
 pub use codec::Encoding;
+#[cfg(feature = "server")]
+pub(crate) use request_id::add as add_request_id;
 
 /// An account of the Kinesis API in a region: the streams of a [`Registry`].
 ///
@@ -105,7 +109,8 @@ struct Settings {
 #[derive(Clone)]
 struct Credentials {
     access_key_id: String,
-    secret_access_key: String,
+    /// Overwritten when it is dropped.
+    secret_access_key: Zeroizing<String>,
 }
 
 impl Service {
@@ -150,6 +155,12 @@ impl Service {
         &self.settings.region
     }
 
+    /// Whether requests have to be signed.
+    #[cfg(feature = "server")]
+    pub(crate) fn checks_signatures(&self) -> bool {
+        self.settings.credentials.is_some()
+    }
+
     /// The account, as ARNs say it.
     pub fn account_id(&self) -> &str {
         &self.settings.account_id
@@ -191,7 +202,7 @@ impl ServiceBuilder {
     ) -> Self {
         self.settings.credentials = Some(Credentials {
             access_key_id: access_key_id.into(),
-            secret_access_key: secret_access_key.into(),
+            secret_access_key: Zeroizing::new(secret_access_key.into()),
         });
         self
     }
@@ -202,6 +213,12 @@ impl ServiceBuilder {
             registry: self.registry,
             settings: PlainArc::new(self.settings),
         }
+    }
+}
+
+impl Credentials {
+    fn secret(&self) -> &str {
+        &self.secret_access_key
     }
 }
 

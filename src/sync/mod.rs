@@ -38,6 +38,12 @@ pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Resu
     Ok(())
 }
 
+/// How many threads can run at the same time. Never modelled.
+#[cfg(feature = "server")]
+pub(crate) fn core_count() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
 /// A value on cache lines of its own, so that a neighbour's writes do not slow its readers.
 ///
 /// 128 bytes, because the prefetcher of current x86-64 processors fetches lines in pairs and some
