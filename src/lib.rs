@@ -59,6 +59,14 @@
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+/// What is right; or what is wrong, in a build that has the bug with this name: `tests/planted_bugs`
+/// makes such builds to see that the tests notice. No other build has any.
+macro_rules! planted {
+    ($right:expr, $bug:literal: $wrong:expr) => {
+        if cfg!(planted = $bug) { $wrong } else { $right }
+    };
+}
+
 mod sync;
 
 mod call_out;

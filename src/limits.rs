@@ -156,6 +156,7 @@ impl TokenBucket {
 
     fn fill(&mut self, now_ms: u64) {
         let passed = now_ms.saturating_sub(self.filled_ms);
+        let passed = planted!(passed, "whole_seconds": passed / 1000 * 1000);
         let gained = u128::from(passed) * u128::from(self.per_second);
         let thousandths = self.thousandths.saturating_add(gained);
         self.thousandths = thousandths.min(self.capacity_thousandths);

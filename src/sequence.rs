@@ -40,7 +40,8 @@ impl SequenceNumber {
         let time = time_secs.min(SECS_MASK);
         let index = u64::from(shard_index);
         // n = 2<<184 | created<<148 | (index & 15)<<144 | place<<80 | time<<36 | index<<4 | 2
-        let high = VERSION << 56 | created << 20 | (index & 15) << 16 | place >> 48;
+        let nibble = planted!(index & 15, "nibble_of_zero": 0);
+        let high = VERSION << 56 | created << 20 | nibble << 16 | place >> 48;
         let middle = place << 16 | time >> 28;
         let low = time << 36 | index << 4 | VERSION;
         Self {

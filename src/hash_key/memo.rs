@@ -82,7 +82,7 @@ fn words_of(key: &str) -> Option<[u64; KEY_WORDS]> {
         .filter(|_| key.len() <= KEY_BYTES_MAX)?;
     let mut bytes = [0; KEY_WORDS * 8];
     // One more, so that no key looks like an empty slot.
-    bytes[0] = len + 1;
+    bytes[0] = planted!(len + 1, "memo_without_length": 1);
     bytes[1..=key.len()].copy_from_slice(key.as_bytes());
     let mut words = [0; KEY_WORDS];
     for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {

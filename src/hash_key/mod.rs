@@ -225,7 +225,7 @@ impl HashKeyRange {
         if key.0 < least || key.0 >= self.end.0 {
             return None;
         }
-        let below = HashKey(key.0 - 1);
+        let below = HashKey(planted!(key.0 - 1, "ranges_overlap": key.0));
         Some((
             Self {
                 start: self.start,

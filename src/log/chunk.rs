@@ -182,7 +182,7 @@ impl Header {
     #[inline]
     const fn charge(self) -> u64 {
         let slot = if self.is_out_of_line() {
-            SLOT_UNITS * UNIT_BYTES
+            planted!(SLOT_UNITS * UNIT_BYTES, "slot_not_charged": 0)
         } else {
             0
         };
@@ -370,7 +370,7 @@ impl OpenChunk {
         (fresh.serial, fresh.first, fresh.base_arrival) = (serial, first, base_arrival);
         fresh.dropped = 0;
         fresh.slots = OwnLine::default();
-        fresh.sealed_extent = AtomicU64::new(0);
+        planted!(fresh.sealed_extent = AtomicU64::new(0), "sealed_for_ever": ());
         Ok(Self {
             chunk,
             end: Extent::START,

@@ -138,7 +138,10 @@ impl Log {
         self.tip
             .open_extent
             .store(open_extent.pack(), Ordering::Release);
-        self.tip.next.store(next, Ordering::Release);
+        self.tip.next.store(
+            next,
+            planted!(Ordering::Release, "relaxed_publish": Ordering::Relaxed),
+        );
     }
 
     /// How much of a chunk that has a published record may be read.
@@ -233,7 +236,7 @@ impl Log {
             .and_then(|chunk| {
                 chunk
                     .frames(Extent::START, self.published(&chunk))
-                    .find(|frame| frame.arrival() >= arrival)
+                    .find(|frame| frame.arrival() >= planted!(arrival, "late_time": arrival + 1))
                     .map(|frame| frame.place())
             })
             .unwrap_or(following);

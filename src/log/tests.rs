@@ -217,6 +217,18 @@ proptest! {
 }
 
 #[test]
+fn records_keep_their_arrivals_though_one_chunk_cannot_say_how_far_apart_they_are() {
+    // A frame has 28 bits for the milliseconds since its chunk was opened.
+    for apart in [(1 << 28) - 1, 1 << 28, (1 << 28) + 1] {
+        let mut pair = Pair::new(10, 1 << 20, u64::MAX);
+        pair.run(&Op::Append(vec![(1, 1)]));
+        pair.run(&Op::Clock(apart));
+        pair.run(&Op::Append(vec![(1, 1)]));
+        pair.run(&Op::Read(10));
+    }
+}
+
+#[test]
 fn a_batch_shows_as_a_whole_though_it_fills_many_chunks() {
     let mut pair = Pair::new(u64::MAX, 1 << 20, 1_000_000);
     for place in 1..=1_000 {

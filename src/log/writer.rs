@@ -133,7 +133,7 @@ impl Writer {
     pub(crate) fn trim_expired(&mut self, log: &Log, cutoff: u64) {
         self.trim_while(log, |chunk, frame, _| match chunk.sealed() {
             Some(sealed) if sealed.last_arrival < cutoff => Trim::RestOfChunk,
-            _ if frame.arrival() < cutoff => Trim::Record,
+            _ if frame.arrival() < planted!(cutoff, "expired_at_once": cutoff + 1) => Trim::Record,
             _ => Trim::Nothing,
         });
     }
@@ -162,7 +162,7 @@ impl Writer {
             Some(open) if self.oldest.place < self.next => open.free_bytes() as u64,
             _ => 0,
         };
-        self.next - self.oldest.place >= records
+        self.next - self.oldest.place >= planted!(records, "one_too_many": records + 1)
             || self.oldest.charge + left_free + charge(key_bytes, data_bytes) > bytes
     }
 
@@ -238,7 +238,7 @@ impl Writer {
                 // Before a chunk is needed, so that the oldest may be filled again.
                 self.trim_to_capacity(log);
             }
-            if self.is_over_capacity() {
+            if planted!(self.is_over_capacity(), "batch_shown_in_part": true) {
                 // The batch alone is over it: it cannot show as a whole.
                 self.publish(log);
             }
@@ -422,7 +422,7 @@ impl Writer {
             let Some(chunk) = released else { return };
             if chunk.has_handles() {
                 self.retired.push(chunk);
-            } else {
+            } else if planted!(true, "no_chunk_again": false) {
                 self.offer_spare(chunk);
             }
         }

@@ -57,7 +57,7 @@ impl Shard {
                 bytes_out: core.reads.bytes.load(Ordering::Relaxed),
                 records_retained: writer.next() - writer.trim_horizon(),
                 bytes_retained: writer.bytes_in() - writer.bytes_trimmed(),
-                records_trimmed: writer.trim_horizon() - 1,
+                records_trimmed: writer.trim_horizon() - planted!(1, "one_more_trimmed": 0),
                 bytes_trimmed: writer.bytes_trimmed(),
                 puts_throttled: state.puts_throttled,
                 reads_throttled: core.reads.throttled.load(Ordering::Relaxed),

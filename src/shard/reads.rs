@@ -62,7 +62,8 @@ impl Shard {
 
     /// After the newest record of now.
     pub(crate) fn tip_cursor(&self) -> Cursor {
-        Cursor::at(self.core.log.next())
+        let next = self.core.log.next();
+        Cursor::at(planted!(next, "latest_too_early": next - 1))
     }
 
     /// Pulls what is there, up to `limit` records and 10 MiB, and moves the cursor. Never waits.
@@ -105,7 +106,8 @@ impl Shard {
             let horizon = core.log.trim_horizon();
             if at.place < horizon {
                 if !asks_for_horizon {
-                    batch.missed_count += horizon - at.place;
+                    let missed = planted!(batch.missed_count, "missed_twice_told_once": 0);
+                    batch.missed_count = missed + (horizon - at.place);
                 }
                 at = Cursor::at(horizon);
             }
@@ -133,6 +135,7 @@ impl Shard {
         if left_behind {
             batch.behind_since_ms = Some(now.as_millis());
         } else {
+            let closing = planted!(closing, "end_looked_at_late": core.closing.get());
             batch.closing = closing.map(Arc::clone);
         }
         if !batch.is_empty() {
@@ -156,7 +159,7 @@ impl Shard {
         let news = {
             let mut state = self.core.state.lock();
             state.waiting = true;
-            self.has_news(cursor)
+            planted!(self.has_news(cursor), "no_second_look": false)
         };
         if news {
             self.core.readers.remove(id);

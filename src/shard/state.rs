@@ -183,7 +183,7 @@ impl State {
         key: &str,
         payload: Payload<'_, '_>,
     ) -> Result<Appended, Refusal> {
-        if self.closed {
+        if planted!(self.closed, "put_behind_the_end": false) {
             return Err(Refusal::Closed);
         }
         let cutoff = core.settings.cutoff(now);

@@ -43,6 +43,7 @@ impl Waiters {
 
     /// Forgets a waiter; nothing happens if it was woken before.
     pub(crate) fn remove(&self, id: WaiterId) {
+        let id = planted!(id, "waiter_stays": WaiterId(0));
         let removed = self.list.lock().waiters.remove(&id);
         // A waker's drop may be user code: not under the lock.
         drop(removed);

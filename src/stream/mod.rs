@@ -184,7 +184,8 @@ impl Stream {
         let mut held = self.active(now)?;
         let Held { control, aftermath } = &mut held;
         for shard in control.shards() {
-            shard.trim_expired(self.settings().cutoff(now), aftermath);
+            let cutoff = self.settings().cutoff(now);
+            shard.trim_expired(planted!(cutoff, "expired_revives": 0), aftermath);
         }
         self.settings().set_retention(retention);
         for shard in control.shards() {

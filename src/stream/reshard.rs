@@ -286,7 +286,8 @@ impl Control {
         let shard_id = ShardId::from_index(self.next_index);
         self.next_index += 1;
         // The contract, 1.6: a child's numbers begin a second after its parents' end.
-        let (created_ms, created_secs) = (at.ms, at.secs + 1);
+        let created_secs = planted!(at.secs + 1, "child_within_parent": at.secs);
+        let created_ms = at.ms;
         self.last_created_secs = self.last_created_secs.max(created_secs);
         let new = NewShard {
             shard_id,

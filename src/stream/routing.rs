@@ -52,7 +52,7 @@ impl Routing {
         if self.starts.len() <= 1 {
             return self.starts.len().checked_sub(1);
         }
-        let hash_key = hash_key();
+        let hash_key = planted!(hash_key(), "last_key_goes_above": hash_key().next());
         // The first range starts at 0, so at least one start is not above the key. Of few starts
         // all are looked at, without a branch that depends on the key.
         let is_at_or_below = |start: &HashKey| *start <= hash_key;

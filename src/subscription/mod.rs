@@ -415,7 +415,8 @@ impl Subscription {
     fn parents_are_done(&self, shard: &Shard) -> bool {
         shard.parents().iter().all(|parent| {
             let known = self.slots.contains_key(&parent) || self.unfinished.contains_key(&parent);
-            let concerns_us = known || parent.index() >= self.first_new_index;
+            let is_new = parent.index() >= self.first_new_index;
+            let concerns_us = planted!(known || is_new, "child_before_parent": known);
             !concerns_us || self.finished.contains_key(&parent)
         })
     }

@@ -129,7 +129,7 @@ impl Subscription {
         let known: Vec<_> = slots.chain(waiting).collect();
         let children = descendants(known.iter().map(|(lineage, _)| *lineage)).into_values();
         let children = children
-            .filter(|child| child.shard.id().index() < next_index)
+            .filter(|child| child.shard.id().index() < planted!(next_index, "child_forgotten": 0))
             .map(|child| (child, Cursor::at(FIRST_PLACE)));
         // Those that are known come later: their cursors count.
         let positions: BTreeMap<_, _> = children
