@@ -22,11 +22,14 @@ mod parsers;
 mod run;
 #[path = "../model/twin.rs"]
 mod twin;
+#[cfg(feature = "protocol")]
+mod wire;
 
 /// The targets: a function, and a folder of the same name with its inputs.
 macro_rules! replay {
-    ($($of:ident::$target:ident)*) => {
-        $(#[test]
+    ($($(#[$condition:meta])? $of:ident::$target:ident)*) => {
+        $($(#[$condition])?
+        #[test]
         fn $target() {
             replay(stringify!($target), $of::$target);
         })*
@@ -45,7 +48,7 @@ macro_rules! replay {
 }
 
 // Another target: its function in a module beside these, its name here, and three lines for the fuzzer
-// in tests/fuzz. The wire format's are to come.
+// in tests/fuzz.
 replay! {
     parsers::sequence_number
     parsers::hash_key
@@ -54,6 +57,9 @@ replay! {
     parsers::starting_position
     parsers::subscription_positions
     ops::engine
+    #[cfg(feature = "protocol")] wire::json_body
+    #[cfg(feature = "protocol")] wire::cbor_body
+    #[cfg(feature = "protocol")] wire::token
 }
 
 fn folder() -> &'static Path {
