@@ -21,6 +21,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::limits::GET_RECORDS_LIMIT_MAX;
 use crate::log::Cursor;
+#[cfg(feature = "protocol")]
+use crate::log::ReadLimit;
 use crate::shard::{RecordBatch, Shard, WaiterId};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
@@ -271,6 +273,36 @@ impl ShardIterator {
     #[cfg(feature = "protocol")]
     pub(crate) const fn at_place(shard: Shard, place: u64) -> Self {
         Self::new(shard, Cursor::at(place))
+    }
+
+    /// One that reads apart from all others, with [`poll_apart`](Self::poll_apart): no limit holds
+    /// it up.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn apart(shard: Shard, position: StartingPosition) -> Result<Self, Error> {
+        let cursor = shard.cursor_apart(position)?;
+        Ok(Self::new(shard, cursor))
+    }
+
+    /// Pulls records past the limits on reads, or has the task woken when there are some.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn poll_apart(
+        &mut self,
+        context: &Context<'_>,
+        limit: ReadLimit,
+    ) -> Poll<Result<RecordBatch, Error>> {
+        self.stop_waiting();
+        loop {
+            if self.shard.has_news(&self.cursor) {
+                let batch = self.shard.read_apart(&mut self.cursor, limit)?;
+                if batch.is_news() {
+                    return Poll::Ready(Ok(batch));
+                }
+            }
+            self.waiter = self.register(context.waker().clone());
+            if self.waiter.is_some() {
+                return Poll::Pending;
+            }
+        }
     }
 
     /// The place where it goes on.

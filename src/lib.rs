@@ -33,7 +33,7 @@
 //!
 //! ```text
 //! 11 manual                                                longer reading, no code
-//! 10 server                                               doors to the protocol (features)
+//! 10 aws       server                                     doors to the protocol (features)
 //!  9 protocol                                             the service on the wire (feature)
 //!  8 registry                                              named streams
 //!  7 producer  iterator       subscription                 the handles that users hold
@@ -103,6 +103,9 @@ mod registry;
 
 #[cfg(feature = "protocol")]
 pub mod protocol;
+
+#[cfg(feature = "aws")]
+pub mod aws;
 
 #[cfg(feature = "server")]
 pub mod server;

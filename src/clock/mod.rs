@@ -25,6 +25,10 @@ pub use timestamp::{ParseTimestampError, Timestamp};
 
 pub(crate) use timestamp::whole_millis;
 
+/// How others write a [`Timestamp`]. Nobody is asked for one.
+#[cfg(feature = "aws")]
+pub(crate) use std::time::SystemTime as WallTime;
+
 /// What tells a stream the time: what time it is, how much has passed, and how a thread waits for it.
 ///
 /// Implementations are called with no lock of the crate held. One that panics fails the call that

@@ -12,19 +12,17 @@
 //! brooklet = { version = "0.1", features = ["aws"] }
 //! ```
 //!
-//! The SDK's own configuration takes an HTTP client, and this one asks no network. The rest of the
-//! service's code stays as it is: it is given a client, as it is in production.
+//! A test gives the service a client that asks no network. The rest of the service's code stays as it
+//! is: it is given a client, as it is in production.
 //!
 //! ```ignore
 //! let registry = brooklet::Registry::new();
-//! let config = aws_sdk_kinesis::config::Builder::new()
-//!     .behavior_version_latest()
-//!     .region(Region::new("us-east-1"))
-//!     .credentials_provider(Credentials::for_tests())
-//!     .http_client(brooklet::aws::http_client(&registry))
-//!     .build();
-//! let client = aws_sdk_kinesis::Client::from_conf(config);
+//! let client = aws_sdk_kinesis::Client::new(&brooklet::aws::config(&registry));
 //! ```
+//!
+//! Where the service makes its own configuration, it takes the HTTP client only:
+//! `config.http_client(brooklet::aws::http_client(&registry))`. Neither needs a runtime. With a
+//! [`ManualClock`](crate::ManualClock), retries and waiters of the SDK go by that clock.
 //!
 //! # Everybody else, on the loopback
 //!

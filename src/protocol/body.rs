@@ -21,7 +21,7 @@ pub enum Body {
 
 /// Frames of an event stream, each whole. It ends when the subscription does, and stays so.
 pub struct EventStream {
-    frames: Option<Pin<Box<dyn Stream<Item = Bytes> + Send>>>,
+    frames: Option<Pin<Box<dyn Stream<Item = Bytes> + Send + Sync>>>,
 }
 
 impl Body {
@@ -32,7 +32,7 @@ impl Body {
 }
 
 impl EventStream {
-    pub(crate) fn new(frames: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+    pub(crate) fn new(frames: impl Stream<Item = Bytes> + Send + Sync + 'static) -> Self {
         Self {
             frames: Some(Box::pin(frames)),
         }

@@ -60,6 +60,7 @@ mod arn;
 mod body;
 mod cbor;
 mod codec;
+mod events;
 mod exception;
 mod http;
 mod java_date;
@@ -71,6 +72,7 @@ mod shape;
 mod shapes;
 mod signature;
 mod stream_state;
+mod timer;
 mod token;
 mod value;
 
@@ -78,6 +80,9 @@ pub use body::{Body, EventStream};
 pub use codec::Encoding;
 #[cfg(feature = "server")]
 pub(crate) use request_id::add as add_request_id;
+
+#[cfg(feature = "aws")]
+pub(crate) use timer::Alarm;
 
 /// An account of the Kinesis API in a region: the streams of a [`Registry`].
 ///
@@ -164,6 +169,35 @@ impl Service {
     /// The account, as ARNs say it.
     pub fn account_id(&self) -> &str {
         &self.settings.account_id
+    }
+}
+
+/// What the doors to the service ask of it.
+#[cfg(feature = "aws")]
+impl Service {
+    /// Wakes those who wait for a time.
+    pub(crate) fn timer(&self) -> &timer::Timer {
+        &account::Account::of(&self.registry).timer
+    }
+
+    /// The id and the secret of the key that requests are to be signed with, if it knows one.
+    pub(crate) fn key(&self) -> Option<(&str, &str)> {
+        let key = self.settings.credentials.as_ref()?;
+        Some((&key.access_key_id, &key.secret_access_key))
+    }
+}
+
+impl From<&Registry> for Service {
+    /// A service with default settings.
+    fn from(registry: &Registry) -> Self {
+        Self::new(registry)
+    }
+}
+
+impl From<&Self> for Service {
+    /// The same service.
+    fn from(service: &Self) -> Self {
+        service.clone()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the service knows of a stream that the engine does not.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::protocol::account::Account;
@@ -65,7 +66,8 @@ pub(crate) struct Consumer {
 /// A subscription of a consumer to a shard.
 #[derive(Clone, Debug)]
 pub(crate) struct ActiveSubscription {
-    pub(crate) began: Timestamp,
+    /// On the clock's monotonic time.
+    pub(crate) began: Duration,
     /// Tells the subscription that another has taken over, or that its consumer is gone.
     pub(crate) ending: PlainArc<super::operations::Ending>,
 }

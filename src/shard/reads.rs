@@ -31,6 +31,12 @@ impl Shard {
             let now = self.core.settings.clock.now();
             self.limit_read(now, ReadLimiter::try_get_shard_iterator)?;
         }
+        self.cursor_apart(position)
+    }
+
+    /// As [`cursor`](Self::cursor), whatever the limits are.
+    pub(crate) fn cursor_apart(&self, position: StartingPosition) -> Result<Cursor, Error> {
+        self.core.settings.check_not_deleted()?;
         Ok(match position {
             StartingPosition::TrimHorizon => Cursor::at(0),
             StartingPosition::Latest => self.tip_cursor(),
@@ -96,6 +102,38 @@ impl Shard {
             records: limit as u64,
             bytes: GET_RECORDS_BYTES_MAX as u64,
         };
+        let batch = self.read_within(now, cursor, limit, closing);
+        if let Some(limiter) = core.reads.limiter.as_ref().filter(|_| !batch.is_empty()) {
+            let bytes = batch.spans.user_bytes();
+            limiter.lock().charge_bytes(now.as_millis(), bytes);
+        }
+        Ok(batch)
+    }
+
+    /// Pulls as [`read`](Self::read) does, for a reader that has a share of its own: neither do the
+    /// limits on reads hold it up, nor does what it takes count against them.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn read_apart(
+        &self,
+        cursor: &mut Cursor,
+        limit: ReadLimit,
+    ) -> Result<RecordBatch, Error> {
+        let core = &*self.core;
+        core.settings.check_not_deleted()?;
+        // Before `next` is looked at, as above.
+        let closing = core.closing.get();
+        Ok(self.read_within(core.settings.clock.now(), cursor, limit, closing))
+    }
+
+    #[inline]
+    fn read_within(
+        &self,
+        now: Timestamp,
+        cursor: &mut Cursor,
+        limit: ReadLimit,
+        closing: Option<&Arc<Closing>>,
+    ) -> RecordBatch {
+        let core = &*self.core;
         let cutoff = core.settings.cutoff(now);
         let mut batch = RecordBatch::empty(core.origin);
         // Only a batch that is returned moves the cursor, whatever panics on the way.
@@ -139,10 +177,10 @@ impl Shard {
             batch.closing = closing.map(Arc::clone);
         }
         if !batch.is_empty() {
-            core.reads.count(now, &batch);
+            core.reads.count(&batch);
         }
         *cursor = at;
-        Ok(batch)
+        batch
     }
 
     /// Whether a reader at the cursor would learn anything new.
@@ -281,13 +319,10 @@ impl Reads {
 
     /// Counts a batch that is handed to a reader.
     #[inline]
-    fn count(&self, now: Timestamp, batch: &RecordBatch) {
-        let bytes = batch.spans.user_bytes();
+    fn count(&self, batch: &RecordBatch) {
         self.records
             .fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if let Some(limiter) = &self.limiter {
-            limiter.lock().charge_bytes(now.as_millis(), bytes);
-        }
+        self.bytes
+            .fetch_add(batch.spans.user_bytes(), Ordering::Relaxed);
     }
 }

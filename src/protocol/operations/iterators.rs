@@ -113,9 +113,14 @@ impl Position<'_> {
             }
             _ => StartingPosition::TrimHorizon,
         };
-        let iterator = match shard.iterator(position) {
+        let begin = |position| match self.caller {
+            // The contract, 1.8: those who subscribe have a share of their own.
+            "SubscribeToShard" => ShardIterator::apart(shard.clone(), position),
+            _ => shard.iterator(position),
+        };
+        let iterator = match begin(position) {
             // The contract, 3.1: a number need not exist; nothing is behind one of the future.
-            Err(Error::SequenceNumberInFuture { .. }) => shard.iterator(StartingPosition::Latest),
+            Err(Error::SequenceNumberInFuture { .. }) => begin(StartingPosition::Latest),
             other => other,
         };
         iterator.map_err(|error| self.refused(call, stream, shard, &error))

@@ -77,6 +77,7 @@ const OPERATIONS: &[&[Operation]] = &[
     shards::OPERATIONS,
     records::OPERATIONS,
     iterators::OPERATIONS,
+    subscribe::OPERATIONS,
     settings::OPERATIONS,
     monitoring::OPERATIONS,
     encryption::OPERATIONS,
