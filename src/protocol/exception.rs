@@ -33,13 +33,10 @@ impl Exception {
         validation: "ValidationException",
         serialization: "SerializationException",
         dry_run: "DryRunOperationException",
-        /// What the service could do and this crate does not.
-        unsupported: "UnsupportedOperationException",
         missing_authentication: "MissingAuthenticationTokenException",
         incomplete_signature: "IncompleteSignatureException",
         invalid_signature: "InvalidSignatureException",
         unrecognized_client: "UnrecognizedClientException",
-        access_denied: "AccessDeniedException",
     }
 
     /// An exception whose name is made elsewhere, as that of an error of the engine.
