@@ -34,7 +34,7 @@
 //! ```text
 //! 11 manual                                                longer reading, no code
 //! 10 aws       server                                     doors to the protocol (features)
-//!  9 protocol                                             the service on the wire (feature)
+//!  9 protocol  testing                                    services (features)
 //!  8 registry                                              named streams
 //!  7 producer  iterator       subscription                 the handles that users hold
 //!  6 stream    put_entry                                   shards, routing, resharding
@@ -101,6 +101,8 @@ mod subscription;
 
 mod registry;
 
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "protocol")]
 pub mod protocol;
 

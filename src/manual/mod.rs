@@ -9,11 +9,17 @@
 //! | [Memory and retention](memory_and_retention) | How much memory is it, and for how long? |
 //! | [On the wire](on_the_wire) | How does code that uses the AWS SDK run on it, in Rust and elsewhere? |
 //! | [Testing](testing) | How do I test my code on a clock that I turn by hand? |
+#![cfg_attr(
+    feature = "testing",
+    doc = "| [Capture and simulation](simulation) | How do I replay what went wrong, and find what will? |"
+)]
 
 pub mod differences;
 pub mod from_kinesis;
 pub mod memory_and_retention;
 pub mod on_the_wire;
 pub mod ordering_and_locks;
+#[cfg(feature = "testing")]
+pub mod simulation;
 pub mod testing;
 pub mod waiting;
