@@ -101,10 +101,10 @@ mod subscription;
 
 mod registry;
 
-#[cfg(feature = "testing")]
-pub mod testing;
 #[cfg(feature = "protocol")]
 pub mod protocol;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "aws")]
 pub mod aws;

@@ -5,8 +5,9 @@ use std::fmt::Debug;
 use std::task::{Poll, Waker};
 
 use brooklet::{
-    AsPartitionKey, EntryKey, Error, HashKey, Limits, OnFull, PartitionKey, PutEntry, Registry,
-    ShardFilter, ShardId, ShardMetrics, StartingPosition, Stream, StreamStatus, Timestamp,
+    AsPartitionKey, Data, EntryKey, Error, HashKey, Limits, OnFull, PartitionKey, PutEntry,
+    Registry, ShardFilter, ShardId, ShardMetrics, StartingPosition, Stream, StreamStatus,
+    Timestamp,
 };
 use common::{
     START_MS, build, clock, id, indices, iterator, millis, now_ms, pull, put_into, put_many,
@@ -461,6 +462,8 @@ fn debug_of_no_public_type_shows_a_key_or_data() {
         shows_no_canary(&entry);
         shows_no_canary(&producer.put_entry(entry).unwrap());
     }
+    shows_no_canary(&Data::from(DATA));
+    shows_no_canary(&Data::from(long_data));
     for entry_key in [
         EntryKey::from(KEY),
         EntryKey::from(KEY.to_owned()),

@@ -6,8 +6,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use bytes::Bytes;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -467,7 +466,7 @@ where
 
 impl Serialize for Base64<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(&self.0))
+        serializer.serialize_str(&STANDARD.encode_to_string(&self.0))
     }
 }
 
@@ -484,7 +483,7 @@ impl<'de> Deserialize<'de> for Base64<'_> {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<u8>, E> {
                 STANDARD
-                    .decode(text)
+                    .decode_to_vec(text)
                     .map_err(|error| E::custom(format_args!("this is no base64: {error}")))
             }
         }
