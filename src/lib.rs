@@ -116,6 +116,8 @@ pub mod manual;
 
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, shuttle))]
+mod schedules;
 
 pub use clock::{
     Clock, ManualClock, Parker, ParseTimestampError, SystemClock, TickingClock, TickingClockError,

@@ -5,16 +5,16 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock::{Clock, Parker};
-use crate::sync::{spin_loop, thread_local, yield_now};
+use crate::sync::{MODELLED, spin_loop, thread_local, yield_now};
 
 /// Looks so often before it sleeps, and waits twice as long between each two looks: about a
 /// microsecond in all.
 ///
 /// In a model once is as good as often.
-const SPIN_STEPS: u32 = if cfg!(all(test, loom)) { 1 } else { 7 };
+const SPIN_STEPS: u32 = if MODELLED { 1 } else { 7 };
 /// Then lets other threads run so often: in all, about as long as it takes to put a thread to sleep
 /// and wake it, so that whether to sleep was decided at twice the least cost, at most.
-const YIELDS: u32 = if cfg!(all(test, loom)) { 0 } else { 16 };
+const YIELDS: u32 = if MODELLED { 0 } else { 16 };
 /// How long a reader at the tip leaves a busy writer alone: one to three microseconds.
 const LINGER_SPINS: u32 = 64;
 /// A reader that gets so many records at once is not at the tip.

@@ -861,7 +861,7 @@ fn records_of_different_shards_do_not_mix() {
 }
 
 proptest! {
-    #![proptest_config(cases(64))]
+    #![proptest_config(cases(4_000))]
 
     #[test]
     fn no_sequence_of_limits_skips_or_repeats_a_record(

@@ -2,8 +2,8 @@
 //! above its bound, on a clock that is turned by hand.
 
 use brooklet::{
-    Error, HashKey, Limits, ManualClock, PutEntry, RecordBatch, ShardIterator, StartingPosition,
-    Stream,
+    Clock, Error, HashKey, Limits, ManualClock, PutEntry, RecordBatch, ShardIterator,
+    StartingPosition, Stream,
 };
 use bytes::Bytes;
 use common::{
@@ -311,6 +311,20 @@ mod writing {
         assert!(!put(&stream, 10));
         clock.advance(secs(1));
         assert!(put(&stream, 10));
+    }
+
+    /// A put asks the clock before it has the shard's lock. One that came to the lock late turned the
+    /// limit's time back, and for the time up to the next put another was let through once more.
+    #[test]
+    fn is_not_let_through_once_more_for_time_that_has_been_counted() {
+        let (stream, clock) = limited(Limits::unlimited().write_records_per_second(Some(2)));
+        assert!(put(&stream, 10));
+        assert!(put(&stream, 10));
+        let now = clock.now();
+        clock.set(now - millis(500));
+        assert!(!put(&stream, 10));
+        clock.set(now);
+        assert!(!put(&stream, 10));
     }
 
     #[test]

@@ -615,7 +615,7 @@ fn resharding_counts_no_record_twice_and_loses_none() {
 }
 
 proptest! {
-    #![proptest_config(cases(200))]
+    #![proptest_config(cases(4_000))]
 
     #[test]
     fn any_ranges_become_as_many_equal_ones_as_asked_for(

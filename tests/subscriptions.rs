@@ -246,7 +246,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(cases(200))]
+    #![proptest_config(cases(4_000))]
 
     #[test]
     fn any_history_is_read_in_the_order_of_each_key_and_without_loss(
@@ -458,7 +458,7 @@ fn change(stream: &Stream, step: &Step, number_of: impl Fn(u8) -> usize) -> Opti
 }
 
 proptest! {
-    #![proptest_config(cases(300))]
+    #![proptest_config(cases(4_000))]
 
     #[test]
     fn any_history_is_read_once_by_each_reader_however_often_it_is_kept_and_resumed(

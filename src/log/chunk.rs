@@ -44,7 +44,7 @@ use bytes::Bytes;
 use crate::call_out::CallOuts;
 use crate::data::{INLINE_BYTES_MAX, Payload};
 use crate::record::{Origin, RecordView};
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Cells, Ordering, OwnLine, Unit};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Cells, MODELLED, Ordering, OwnLine, Unit};
 
 const UNIT_BYTES: usize = 8;
 const SLOT_UNITS: usize = 4;
@@ -54,13 +54,11 @@ const _: () =
 /// What a record takes beyond its key and data, at most: header, number of the slot, slot, padding.
 pub(crate) const OVERHEAD_BYTES_MAX: u64 = ((1 + 1 + SLOT_UNITS + 1) * UNIT_BYTES) as u64;
 
-/// The largest chunk, so that every field of a packed extent has room.
+/// The largest chunk, so that every field of a packed extent has room. In a model a chunk is full
+/// after a record or two, or the model would never come to the second; its keys have few bytes.
 pub(crate) const CHUNK_BYTES_MAX: usize = if MODELLED { 64 } else { 64 * 1024 };
 /// A chunk has room for the largest frame: 8 bytes of header, a key of 1,024, data copied in.
 pub(crate) const CHUNK_BYTES_MIN: usize = if MODELLED { 64 } else { 2 * 1024 };
-/// In a model a chunk is full after a record or two, or the model would never come to the second.
-/// Its keys have few bytes.
-const MODELLED: bool = cfg!(all(test, loom));
 
 /// How far into a chunk: frames, units of memory, and bytes of keys and data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

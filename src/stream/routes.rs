@@ -1,7 +1,7 @@
 //! The routing tables that a producer has seen.
 
 use crate::stream::{Routing, Stream};
-use crate::sync::{Arc, AtomicUsize, Mutex, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicUsize, MODELLED, Mutex, OnceLock, Ordering};
 
 /// A routing table, and which one it is.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub(crate) struct Routes {
 }
 
 /// Few in a model, so that it comes to the table that is seen `later`.
-const SEEN_MAX: usize = if cfg!(all(test, loom)) { 2 } else { 8 };
+const SEEN_MAX: usize = if MODELLED { 2 } else { 8 };
 
 impl Routes {
     pub(crate) fn new(stream: &Stream) -> Self {

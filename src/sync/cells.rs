@@ -7,13 +7,16 @@ use std::ops::Range;
 pub(crate) type Unit = UnsafeCell<u64>;
 
 /// Units of memory. Whoever is about to touch some says which and how, right before, so that a model
-/// checker sees each access and finds those that race; otherwise this is a slice.
+/// checker sees each access and finds those that race, and that other threads may get their turn
+/// between two of them in a random schedule; otherwise this is a slice.
 #[derive(Debug)]
 pub(crate) struct Cells {
     units: Box<[Unit]>,
     /// For each unit, who has touched it.
     #[cfg(all(test, loom))]
     watched: Box<[loom::cell::UnsafeCell<()>]>,
+    #[cfg(all(test, shuttle))]
+    turns: crate::sync::AtomicBool,
 }
 
 impl Cells {
@@ -21,6 +24,8 @@ impl Cells {
         Self {
             #[cfg(all(test, loom))]
             watched: units.iter().map(|_| Default::default()).collect(),
+            #[cfg(all(test, shuttle))]
+            turns: Default::default(),
             units,
         }
     }
@@ -34,6 +39,7 @@ impl Cells {
     #[inline]
     #[cfg_attr(all(test, loom), track_caller)]
     pub(crate) fn read(&self, range: Range<usize>) -> &[Unit] {
+        self.let_others_run();
         #[cfg(all(test, loom))]
         for unit in &self.watched[range.clone()] {
             unit.with(|_| {});
@@ -45,6 +51,7 @@ impl Cells {
     #[inline]
     #[cfg_attr(all(test, loom), track_caller)]
     pub(crate) fn read_one(&self, index: usize) -> &Unit {
+        self.let_others_run();
         #[cfg(all(test, loom))]
         self.watched[index].with(|_| {});
         &self.units[index]
@@ -54,10 +61,20 @@ impl Cells {
     #[inline]
     #[cfg_attr(all(test, loom), track_caller)]
     pub(crate) fn write(&self, range: Range<usize>) -> &[Unit] {
+        self.let_others_run();
         #[cfg(all(test, loom))]
         for unit in &self.watched[range.clone()] {
             unit.with_mut(|_| {});
         }
         &self.units[range]
+    }
+
+    /// In a random schedule another thread may get its turn before each access, and so after each
+    /// but the last; behind that comes a store or a lock, where one may, too. Looking at an atomic
+    /// does that; a yield would tell the scheduler that this thread has nothing to do.
+    #[inline]
+    fn let_others_run(&self) {
+        #[cfg(all(test, shuttle))]
+        self.turns.load(crate::sync::Ordering::Relaxed);
     }
 }

@@ -2,26 +2,44 @@
 //!
 //! Nothing else in the crate names `std::sync`, `std::thread`, `UnsafeCell` or `parking_lot`.
 //!
-//! # Models
+//! # Models and schedules
 //!
 //! The crate's own tests, built with `--cfg loom`, get the primitives of [loom](https://docs.rs/loom)
 //! instead: with these it runs a model (`src/models`) in every order that could make a difference.
-//! `tests/README.md` says how. A program that uses this crate and is built with `--cfg loom` itself
-//! gets the real ones.
+//! Built with `--cfg shuttle`, they get those of [shuttle](https://docs.rs/shuttle), which runs larger
+//! scenarios (`src/schedules`) in random orders. A program that uses this crate and is built with one of
+//! these itself gets the real ones. With `--cfg brooklet_tsan` a few are replaced of which
+//! ThreadSanitizer knows too little. `tests/README.md` says how.
 
 use std::{io, thread};
 
 mod cells;
 #[cfg(all(test, loom))]
 mod modelled;
-#[cfg(not(all(test, loom)))]
+#[cfg(any(brooklet_tsan, all(test, any(loom, shuttle))))]
+mod once;
+#[cfg(not(all(test, any(loom, shuttle))))]
 mod real;
+#[cfg(all(test, shuttle))]
+mod scheduled;
+#[cfg(all(test, any(loom, shuttle)))]
+mod shaped;
 
 pub(crate) use cells::{Cells, Unit};
 #[cfg(all(test, loom))]
 pub(crate) use modelled::*;
-#[cfg(not(all(test, loom)))]
+#[cfg(any(brooklet_tsan, all(test, any(loom, shuttle))))]
+pub(crate) use once::*;
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) use real::*;
+#[cfg(all(test, shuttle))]
+pub(crate) use scheduled::*;
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) use shaped::*;
+
+/// Whether a checker stands in. Sizes and patience are small then, so that it comes to what happens
+/// when something is full, or somebody has to wait.
+pub(crate) const MODELLED: bool = cfg!(all(test, any(loom, shuttle)));
 
 /// Never modelled: counts references to what a model's [`Arc`] cannot hold, that is trait objects,
 /// text and wakers.

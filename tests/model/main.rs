@@ -22,7 +22,7 @@ use proptest::test_runner::{Config, TestError, TestRunner};
 use crate::op::{ops, plans};
 use crate::run::{Run, TO_BE_SEEN};
 
-const CASES: u32 = 2_000;
+const CASES: u32 = 4_000;
 
 #[test]
 fn any_operations_do_to_a_stream_what_they_do_to_its_twin() {
