@@ -12,7 +12,8 @@ use crate::sequence::{ParseSequenceNumberError, SequenceNumber};
 use crate::shard_id::{ParseShardIdError, ShardId};
 use crate::starting_position::ParseStartingPositionError;
 
-/// Why an operation was refused. Nothing was changed by a call that returns one.
+/// Why an operation was refused. Nothing was changed by a call that returns one, but for
+/// [`InternalFailure`](Self::InternalFailure), of which nobody knows.
 ///
 /// [`code`](Self::code) is the name of the exception with which Kinesis answers in the same case;
 /// match on the variant or the code, never on the text.
@@ -271,6 +272,28 @@ pub enum Error {
         waited: Duration,
     },
 
+    /// The iterator is too old to go on. Take another one at its
+    /// [position](crate::ShardIterator::position).
+    ///
+    /// Iterators of this crate do not expire by themselves; a test may have them expire.
+    #[error("iterator on shard {shard_id} in stream {stream} has expired")]
+    IteratorExpired {
+        /// Name of the stream.
+        stream: String,
+        /// The shard that it reads.
+        shard_id: ShardId,
+    },
+
+    /// The service failed. Whether the call did anything is not known: a record may have been
+    /// accepted, and putting it again may put it twice.
+    ///
+    /// This crate does not fail so by itself; a test may have it fail.
+    #[error("internal failure in stream {stream}")]
+    InternalFailure {
+        /// Name of the stream.
+        stream: String,
+    },
+
     /// A ticking clock could not be made.
     #[error(transparent)]
     TickingClock(#[from] TickingClockError),
@@ -345,7 +368,10 @@ impl Error {
             | Self::ShardFull { .. }
             | Self::PutTimedOut { .. } => "ProvisionedThroughputExceededException",
 
-            Self::TickingClock(TickingClockError::ThreadNotStarted { .. }) => "InternalFailure",
+            Self::IteratorExpired { .. } => "ExpiredIteratorException",
+
+            Self::InternalFailure { .. }
+            | Self::TickingClock(TickingClockError::ThreadNotStarted { .. }) => "InternalFailure",
         }
     }
 
@@ -359,6 +385,7 @@ impl Error {
                 | Self::PutTimedOut { .. }
                 | Self::StreamNotActive { .. }
                 | Self::ShardCountChanges { .. }
+                | Self::InternalFailure { .. }
                 | Self::TickingClock(TickingClockError::ThreadNotStarted { .. })
         )
     }

@@ -56,6 +56,9 @@ pub struct ShardIterator {
     waiter: Option<WaiterId>,
     bell: Option<Bell>,
     pace: Pace,
+    /// Whether a test has had it expire.
+    #[cfg(feature = "testing")]
+    expired: bool,
 }
 
 impl Stream {
@@ -99,6 +102,8 @@ impl ShardIterator {
             waiter: None,
             bell: None,
             pace: Pace::new(),
+            #[cfg(feature = "testing")]
+            expired: false,
         }
     }
 
@@ -148,6 +153,8 @@ impl ShardIterator {
                 return Ok(batch);
             }
         }
+        #[cfg(feature = "testing")]
+        self.shard.before_wait()?;
         let deadline = until(&*self.shard.settings().clock);
         loop {
             let (shard, cursor) = (&self.shard, &self.cursor);
@@ -328,6 +335,10 @@ impl ShardIterator {
         limit: usize,
     ) -> Poll<Result<RecordBatch, Error>> {
         self.stop_waiting();
+        #[cfg(feature = "testing")]
+        if !self.may_pull(limit) {
+            self.shard.before_wait()?;
+        }
         loop {
             if self.may_pull(limit) {
                 let batch = self.get_records(limit)?;
@@ -347,14 +358,38 @@ impl ShardIterator {
     /// Whether a pull gives something, be it an error. Who waits asks first: an empty pull counts as
     /// one of those that limits allow.
     fn may_pull(&self, limit: usize) -> bool {
+        #[cfg(feature = "testing")]
+        if self.expired {
+            return true;
+        }
         self.shard.has_news(&self.cursor) || !(1..=GET_RECORDS_LIMIT_MAX).contains(&limit)
     }
 
     #[inline]
     fn pull(&mut self, limit: usize) -> Result<RecordBatch, Error> {
-        let batch = self.shard.read(&mut self.cursor, limit)?;
+        #[cfg(feature = "testing")]
+        self.check_not_expired(limit)?;
+        let batch = self.shard.read(&mut self.cursor, limit);
+        #[cfg(feature = "testing")]
+        let batch = batch.inspect_err(|error| {
+            self.expired |= matches!(error, Error::IteratorExpired { .. });
+        });
+        let batch = batch?;
         self.ended = batch.shard_ended();
         Ok(batch)
+    }
+
+    /// Fails once a test has had the iterator expire: it stays so.
+    #[cfg(feature = "testing")]
+    fn check_not_expired(&self, limit: usize) -> Result<(), Error> {
+        if self.expired && (1..=GET_RECORDS_LIMIT_MAX).contains(&limit) {
+            self.shard.settings().check_not_deleted()?;
+            return Err(Error::IteratorExpired {
+                stream: self.shard.settings().stream.to_string(),
+                shard_id: self.shard_id(),
+            });
+        }
+        Ok(())
     }
 
     /// Rings the bell if there is news, or has it rung when there is.
@@ -365,6 +400,11 @@ impl ShardIterator {
         };
         bell.silence();
         if self.ended {
+            return;
+        }
+        #[cfg(feature = "testing")]
+        if self.expired {
+            bell.ring();
             return;
         }
         self.waiter = self.register(bell.waker());
@@ -397,6 +437,10 @@ impl Clone for ShardIterator {
     fn clone(&self) -> Self {
         let mut clone = Self::new(self.shard.clone(), self.cursor);
         clone.ended = self.ended;
+        #[cfg(feature = "testing")]
+        {
+            clone.expired = self.expired;
+        }
         clone
     }
 }

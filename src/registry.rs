@@ -9,6 +9,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 #[cfg(feature = "protocol")]
 use crate::extension::Extension;
+#[cfg(feature = "testing")]
+use crate::shard::Hooks;
 use crate::stream::{Stream, StreamBuilder};
 use crate::sync::{Arc, Mutex, MutexGuard, PlainArc};
 
@@ -36,6 +38,8 @@ pub struct Registry {
 struct Shared {
     clock: PlainArc<dyn Clock>,
     state_delay: Duration,
+    #[cfg(feature = "testing")]
+    hooks: Option<PlainArc<dyn Hooks>>,
     streams: Mutex<BTreeMap<String, Stream>>,
     /// When the last shard of each stream that is gone was created, in seconds, so that one of the
     /// same name and second has other sequence numbers. Locked after `streams`.
@@ -51,6 +55,8 @@ struct Shared {
 pub struct RegistryBuilder {
     clock: PlainArc<dyn Clock>,
     state_delay: Duration,
+    #[cfg(feature = "testing")]
+    hooks: Option<PlainArc<dyn Hooks>>,
 }
 
 impl Registry {
@@ -64,6 +70,8 @@ impl Registry {
         RegistryBuilder {
             clock: PlainArc::new(SystemClock),
             state_delay: Duration::ZERO,
+            #[cfg(feature = "testing")]
+            hooks: None,
         }
     }
 
@@ -76,6 +84,8 @@ impl Registry {
     pub fn create(&self, builder: StreamBuilder) -> Result<Stream, Error> {
         let name = builder.name().to_owned();
         let created_after = self.shared.last_created_secs.lock().get(&name).copied();
+        #[cfg(feature = "testing")]
+        let builder = builder.default_hooks(self.shared.hooks.as_ref());
         let stream = builder
             .default_clock(&self.shared.clock)
             .state_delay(self.shared.state_delay)
@@ -208,6 +218,13 @@ impl RegistryBuilder {
         self
     }
 
+    /// Has these hooks asked at every call to its streams.
+    #[cfg(feature = "testing")]
+    pub(crate) fn hooks(mut self, hooks: PlainArc<dyn Hooks>) -> Self {
+        self.hooks = Some(hooks);
+        self
+    }
+
     /// Makes the registry.
     pub fn build(self) -> Registry {
         let streams = Mutex::default();
@@ -216,6 +233,8 @@ impl RegistryBuilder {
             shared: Arc::new(Shared {
                 clock,
                 state_delay,
+                #[cfg(feature = "testing")]
+                hooks: self.hooks,
                 streams,
                 last_created_secs: Mutex::default(),
                 #[cfg(feature = "protocol")]

@@ -230,6 +230,19 @@ fn each_error_has_the_code_of_kinesis_and_says_whether_a_retry_may_help() {
             THROUGHPUT,
             true,
         ),
+        (
+            Error::IteratorExpired {
+                stream: stream(),
+                shard_id,
+            },
+            "ExpiredIteratorException",
+            false,
+        ),
+        (
+            Error::InternalFailure { stream: stream() },
+            "InternalFailure",
+            true,
+        ),
     ];
     for (error, code, retryable) in &table {
         assert_eq!(

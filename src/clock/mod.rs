@@ -19,6 +19,8 @@ use crate::sync::{AtomicU64, Condvar, LazyLock, Mutex, Ordering, PlainArc};
 
 mod ticking;
 mod timestamp;
+#[cfg(feature = "testing")]
+mod turning;
 
 pub use ticking::{TickingClock, TickingClockError};
 pub use timestamp::{ParseTimestampError, Timestamp};
@@ -47,6 +49,31 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn park(&self, parker: &Parker, deadline: Duration) {
         parker.park_timeout(deadline.saturating_sub(self.monotonic()));
     }
+
+    /// Lets so much time pass for the calling thread, which sleeps. A [`ManualClock`] is turned on by it,
+    /// see [`ManualClock::run_for`], unless another thread turns it.
+    #[cfg(feature = "testing")]
+    fn pass(&self, duration: Duration) {
+        sleep_for(self, duration);
+    }
+
+    /// Whether it goes on only when somebody turns it. Nobody spins and yields before a sleep then: on a busy
+    /// machine that would make a day of virtual time a matter of minutes.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    fn stands_still(&self) -> bool {
+        false
+    }
+}
+
+/// Has the calling thread sleep on a clock.
+#[cfg(feature = "testing")]
+fn sleep_for<C: Clock + ?Sized>(clock: &C, duration: Duration) {
+    let parker = Parker::new();
+    let deadline = clock.monotonic().saturating_add(duration);
+    while clock.monotonic() < deadline {
+        clock.park(&parker, deadline);
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for PlainArc<C> {
@@ -60,6 +87,16 @@ impl<C: Clock + ?Sized> Clock for PlainArc<C> {
 
     fn park(&self, parker: &Parker, deadline: Duration) {
         (**self).park(parker, deadline);
+    }
+
+    #[cfg(feature = "testing")]
+    fn pass(&self, duration: Duration) {
+        (**self).pass(duration);
+    }
+
+    #[cfg(feature = "testing")]
+    fn stands_still(&self) -> bool {
+        (**self).stands_still()
     }
 }
 
@@ -101,6 +138,9 @@ struct Manual {
     /// Milliseconds since the epoch; written under the lock, read without it.
     now_ms: AtomicU64,
     turned: Mutex<Turned>,
+    /// Whoever waits until all who take part sleep is told when that may be so.
+    #[cfg(feature = "testing")]
+    slept: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +151,8 @@ struct Turned {
     fraction: Duration,
     sleepers: Vec<Sleeper>,
     sleeper_id: u64,
+    #[cfg(feature = "testing")]
+    turning: turning::Turning,
 }
 
 #[derive(Debug)]
@@ -118,6 +160,8 @@ struct Sleeper {
     id: u64,
     deadline: Duration,
     parker: Parker,
+    #[cfg(feature = "testing")]
+    part: turning::Part,
 }
 
 impl ManualClock {
@@ -128,6 +172,8 @@ impl ManualClock {
             shared: PlainArc::new(Manual {
                 now_ms,
                 turned: Mutex::default(),
+                #[cfg(feature = "testing")]
+                slept: Condvar::new(),
             }),
         }
     }
@@ -136,13 +182,7 @@ impl ManualClock {
     /// with the earliest deadline first.
     pub fn advance(&self, duration: Duration) {
         let mut turned = self.shared.turned.lock();
-        turned.monotonic = turned.monotonic.saturating_add(duration);
-        let on = turned.fraction.saturating_add(duration);
-        turned.fraction = Duration::from_nanos(u64::from(on.subsec_nanos() % 1_000_000));
-        let now_ms = self.shared.now_ms.load(Ordering::Relaxed);
-        self.shared
-            .now_ms
-            .store(now_ms.saturating_add(whole_millis(on)), Ordering::Release);
+        self.shared.turn(&mut turned, duration);
         let due = turned.take_due();
         drop(turned);
         for sleeper in due {
@@ -187,6 +227,8 @@ impl Clock for ManualClock {
     }
 
     fn park(&self, parker: &Parker, deadline: Duration) {
+        #[cfg(feature = "testing")]
+        let part = self.part();
         let id = {
             let mut turned = self.shared.turned.lock();
             if turned.monotonic >= deadline {
@@ -198,15 +240,46 @@ impl Clock for ManualClock {
                 id,
                 deadline,
                 parker: parker.clone(),
+                #[cfg(feature = "testing")]
+                part: part.clone(),
             });
             id
         };
+        #[cfg(not(feature = "testing"))]
         parker.park();
+        #[cfg(feature = "testing")]
+        self.sleep(parker, &part);
         self.shared
             .turned
             .lock()
             .sleepers
             .retain(|sleeper| sleeper.id != id);
+    }
+
+    #[cfg(feature = "testing")]
+    fn pass(&self, duration: Duration) {
+        if self.others_turn() {
+            sleep_for(self, duration);
+        } else {
+            self.run_for(duration);
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    fn stands_still(&self) -> bool {
+        true
+    }
+}
+
+impl Manual {
+    /// Turns the clock on, and wakes nobody.
+    fn turn(&self, turned: &mut Turned, duration: Duration) {
+        turned.monotonic = turned.monotonic.saturating_add(duration);
+        let on = turned.fraction.saturating_add(duration);
+        turned.fraction = Duration::from_nanos(u64::from(on.subsec_nanos() % 1_000_000));
+        let now_ms = self.now_ms.load(Ordering::Relaxed);
+        self.now_ms
+            .store(now_ms.saturating_add(whole_millis(on)), Ordering::Release);
     }
 }
 

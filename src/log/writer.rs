@@ -138,6 +138,18 @@ impl Writer {
         });
     }
 
+    /// Trims what lies before a place.
+    #[cfg(feature = "testing")]
+    pub(crate) fn trim_before(&mut self, log: &Log, place: u64) {
+        self.trim_while(log, |_, frame, _| {
+            if frame.place() < place {
+                Trim::Record
+            } else {
+                Trim::Nothing
+            }
+        });
+    }
+
     /// Trims everything and lets go of all memory: nobody may read the log any more, nor append.
     pub(crate) fn trim_all(&mut self, log: &Log) {
         self.trim_while(log, |chunk, _, _| match chunk.sealed() {

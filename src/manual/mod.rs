@@ -8,7 +8,7 @@
 //! | [Waiting](waiting) | How do I wait for records, and what does it cost? |
 //! | [Memory and retention](memory_and_retention) | How much memory is it, and for how long? |
 //! | [On the wire](on_the_wire) | How does code that uses the AWS SDK run on it, in Rust and elsewhere? |
-//! | [Testing](testing) | How do I test my code on a clock that I turn by hand? |
+//! | [Testing](testing) | How do I test code that puts and reads: in virtual time, with faults? |
 #![cfg_attr(
     feature = "testing",
     doc = "| [Capture and simulation](simulation) | How do I replay what went wrong, and find what will? |"

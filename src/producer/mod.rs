@@ -18,6 +18,8 @@ use crate::stream::{Known, Routes, Stream};
 use crate::wait::Undo;
 
 mod batch;
+#[cfg(feature = "testing")]
+mod hooked;
 
 use batch::{Answer, Batch};
 
@@ -144,6 +146,10 @@ impl Producer {
         entries: impl IntoIterator<Item = impl Into<PutEntry<'a>>>,
     ) -> Result<PutRecordsOutput, Error> {
         let entries = self.checked(entries.into_iter().map(Into::into))?;
+        #[cfg(feature = "testing")]
+        if let Some(hooked) = &self.stream.settings().hooked {
+            return self.put_records_hooked(hooked, entries);
+        }
         let records = Batch::new(self, entries).put()?;
         Ok(PutRecordsOutput { records })
     }
@@ -151,6 +157,10 @@ impl Producer {
     /// Puts one record of which the key may be hashed already.
     #[inline]
     fn put(&self, mut put: Put<'_>) -> Result<PutRecordOutput, Error> {
+        #[cfg(feature = "testing")]
+        if let Some(hooked) = &self.stream.settings().hooked {
+            return self.put_hooked(hooked, put);
+        }
         let payload = put.data.payload();
         check_partition_key(put.key)?;
         self.check_size(put.key, payload.len())?;

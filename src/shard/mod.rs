@@ -36,8 +36,12 @@ use crate::sync::{Arc, Mutex, OnceLock, OwnLine};
 mod aftermath;
 mod batch;
 mod child;
+#[cfg(feature = "testing")]
+mod hooks;
 mod metrics;
 mod reads;
+#[cfg(feature = "testing")]
+mod retained;
 mod settings;
 mod state;
 #[cfg(test)]
@@ -50,6 +54,8 @@ pub use metrics::ShardMetrics;
 pub use settings::OnFull;
 
 pub(crate) use aftermath::Aftermath;
+#[cfg(feature = "testing")]
+pub(crate) use hooks::{Hooked, Hooks, Verdict};
 pub(crate) use settings::Settings;
 pub(crate) use state::{Appended, Refusal};
 pub(crate) use waiters::WaiterId;

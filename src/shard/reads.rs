@@ -27,6 +27,14 @@ impl Shard {
     /// first batch is read.
     pub(crate) fn cursor(&self, position: StartingPosition) -> Result<Cursor, Error> {
         self.core.settings.check_not_deleted()?;
+        #[cfg(feature = "testing")]
+        if let Some(hooked) = &self.core.settings.hooked {
+            return hooked.get_shard_iterator(self, || self.cursor_now(position));
+        }
+        self.cursor_now(position)
+    }
+
+    fn cursor_now(&self, position: StartingPosition) -> Result<Cursor, Error> {
         if self.core.reads.limiter.is_some() {
             let now = self.core.settings.clock.now();
             self.limit_read(now, ReadLimiter::try_get_shard_iterator)?;
@@ -80,6 +88,10 @@ impl Shard {
         }
         let core = &*self.core;
         core.settings.check_not_deleted()?;
+        #[cfg(feature = "testing")]
+        if let Some(hooked) = &core.settings.hooked {
+            return self.read_hooked(hooked, cursor, limit);
+        }
         // Before `next` is looked at: nothing is accepted after the closing.
         let closing = core.closing.get();
         // A reader that polls is here most of the time: it is spared the clock.
@@ -89,7 +101,7 @@ impl Shard {
         self.read_at(core.settings.clock.now(), cursor, limit, closing)
     }
 
-    fn read_at(
+    pub(super) fn read_at(
         &self,
         now: Timestamp,
         cursor: &mut Cursor,

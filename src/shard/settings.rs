@@ -8,6 +8,8 @@ use crate::error::Error;
 use crate::extension::Extension;
 use crate::limits::Limits;
 use crate::log::{Capacity, OVERHEAD_BYTES_MAX};
+#[cfg(feature = "testing")]
+use crate::shard::Hooked;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, PlainArc};
 
 /// What a put does when its shard is full.
@@ -40,6 +42,9 @@ pub(crate) struct Settings {
     /// What the wire protocol knows of the stream.
     #[cfg(feature = "protocol")]
     pub(crate) extension: Extension,
+    /// What a test does to the calls.
+    #[cfg(feature = "testing")]
+    pub(crate) hooked: Option<Hooked>,
 }
 
 impl Settings {
@@ -62,6 +67,8 @@ impl Settings {
             deleted: AtomicBool::new(false),
             #[cfg(feature = "protocol")]
             extension: Extension::default(),
+            #[cfg(feature = "testing")]
+            hooked: None,
         }
     }
 

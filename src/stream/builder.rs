@@ -12,6 +12,8 @@ use crate::limits::{
     SHARD_COUNT_MAX, STREAM_NAME_CHARS_MAX,
 };
 use crate::log::Capacity;
+#[cfg(feature = "testing")]
+use crate::shard::Hooks;
 use crate::shard::{OnFull, Settings};
 use crate::stream::Stream;
 use crate::sync::PlainArc;
@@ -54,6 +56,8 @@ pub struct StreamBuilder {
     created_after_secs: Option<u64>,
     #[cfg(feature = "protocol")]
     extension: Extension,
+    #[cfg(feature = "testing")]
+    hooks: Option<PlainArc<dyn Hooks>>,
 }
 
 impl StreamBuilder {
@@ -74,6 +78,8 @@ impl StreamBuilder {
             created_after_secs: None,
             #[cfg(feature = "protocol")]
             extension: Extension::default(),
+            #[cfg(feature = "testing")]
+            hooks: None,
         }
     }
 
@@ -174,6 +180,8 @@ impl StreamBuilder {
         {
             settings.extension = self.extension;
         }
+        #[cfg(feature = "testing")]
+        let settings = settings.with_hooks(self.hooks);
         Ok(Stream::create(
             settings,
             self.shard_count,
@@ -196,6 +204,20 @@ impl StreamBuilder {
     /// The clock, unless one was set.
     pub(crate) fn default_clock(mut self, clock: &PlainArc<dyn Clock>) -> Self {
         self.clock.get_or_insert_with(|| PlainArc::clone(clock));
+        self
+    }
+
+    /// Has these hooks asked at every call to the stream.
+    #[cfg(feature = "testing")]
+    pub(crate) fn hooks(mut self, hooks: PlainArc<dyn Hooks>) -> Self {
+        self.hooks = Some(hooks);
+        self
+    }
+
+    /// The hooks, unless some were set.
+    #[cfg(feature = "testing")]
+    pub(crate) fn default_hooks(mut self, hooks: Option<&PlainArc<dyn Hooks>>) -> Self {
+        self.hooks = self.hooks.or_else(|| hooks.map(PlainArc::clone));
         self
     }
 

@@ -36,6 +36,8 @@ mod builder;
 mod close_on_drop;
 mod description;
 mod filter;
+#[cfg(feature = "testing")]
+mod hooked;
 mod lineage;
 mod reshard;
 mod routes;
@@ -168,6 +170,8 @@ impl Stream {
         let stream = Self {
             inner: Arc::new(inner),
         };
+        #[cfg(feature = "testing")]
+        stream.tell_hooks();
         drop(stream.control(now));
         stream
     }

@@ -225,6 +225,8 @@ impl Subscription {
         if batch.is_news() || self.is_finished() {
             return Ok(batch);
         }
+        #[cfg(feature = "testing")]
+        self.before_wait()?;
         let stream = self.stream.clone();
         let clock = &*stream.settings().clock;
         let deadline = until(clock);
@@ -368,6 +370,15 @@ impl Subscription {
         Ok(None)
     }
 
+    /// Asks the hooks of the stream, if there are any, before it waits.
+    #[cfg(feature = "testing")]
+    fn before_wait(&self) -> Result<(), Error> {
+        match self.slots.values().next() {
+            Some(slot) => slot.lineage.shard.before_wait_for_all(),
+            None => Ok(()),
+        }
+    }
+
     /// A shard was read to the end: its children may begin.
     fn finish(&mut self, shard_id: ShardId) {
         let Some(slot) = self.slots.remove(&shard_id) else {
@@ -438,10 +449,16 @@ impl Subscription {
         context: &Context<'_>,
         limit: usize,
     ) -> Poll<Result<RecordBatch, Error>> {
+        #[cfg(feature = "testing")]
+        let mut asked = false;
         loop {
             let batch = self.get_records(limit)?;
             if batch.is_news() || self.is_finished() {
                 return Poll::Ready(Ok(batch));
+            }
+            #[cfg(feature = "testing")]
+            if !std::mem::replace(&mut asked, true) {
+                self.before_wait()?;
             }
             if self.line.wait(context.waker().clone()) {
                 return Poll::Pending;

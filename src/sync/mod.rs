@@ -46,6 +46,9 @@ pub(crate) const MODELLED: bool = cfg!(all(test, any(loom, shuttle)));
 pub(crate) use std::sync::Arc as PlainArc;
 /// Never modelled: made once a process, and no part of what a model looks at.
 pub(crate) use std::sync::LazyLock;
+/// Never modelled: what the hooks of tests know their stream by.
+#[cfg(feature = "testing")]
+pub(crate) use std::sync::Weak as PlainWeak;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::thread::panicking;
 

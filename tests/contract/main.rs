@@ -10,7 +10,6 @@ mod rust;
 #[cfg(feature = "protocol")]
 mod wire;
 
-
 /// Has a door keep every promise, each as a test of its own.
 macro_rules! doors {
     ($($door:ident: $open:expr,)*) => {$(
