@@ -42,8 +42,8 @@
 //!  4 error                                                 what can go wrong
 //!  3 log       positions                                   chunks, read without that lock
 //!  2 record    starting_position                           what the floors above speak in
-//!  1 sequence  clock          bell               call_out  extension
-//!  0 limits    sync           hash_key           shard_id  data
+//!  1 sequence  clock          bell               call_out  extension  data
+//!  0 limits    sync           hash_key           shard_id
 //! ```
 
 #![warn(

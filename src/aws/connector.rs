@@ -92,6 +92,7 @@ mod tests {
     use futures_executor::block_on;
 
     use super::*;
+    use crate::registry::Registry;
 
     #[test]
     fn a_body_is_whole_in_however_many_pieces_it_comes() {
@@ -128,7 +129,7 @@ mod tests {
                 std::task::Poll::Ready(Some(Err(std::io::ErrorKind::BrokenPipe.into())))
             }
         }
-        let service = Service::new(&crate::Registry::new());
+        let service = Service::new(&Registry::new());
         let request = HttpRequest::new(SdkBody::from_body_1_x(Broken));
         let error = block_on(answer(&service, request)).expect_err("it is broken");
         assert!(error.is_user());
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn frames_come_one_by_one_and_the_body_ends_for_good() {
-        let service = Service::new(&crate::Registry::new());
+        let service = Service::new(&Registry::new());
         call(
             &service,
             "CreateStream",

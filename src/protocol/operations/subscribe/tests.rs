@@ -14,6 +14,7 @@ use crate::protocol::stream_state::{Consumer, StreamState};
 use crate::protocol::{Body, Encoding, EventStream, Service};
 use crate::registry::Registry;
 use crate::shard_id::ShardId;
+use crate::starting_position::StartingPosition;
 use crate::stream::{Phase, Stream, StreamStatus};
 use crate::sync::PlainArc;
 
@@ -604,7 +605,7 @@ fn a_subscription_takes_nothing_of_what_other_readers_may_read() {
     let all: Vec<_> = (0..19).map(subscribe).collect();
     let shard = &world.stream.shards()[0];
     for _ in 0..5 {
-        let mut iterator = shard.iterator(crate::StartingPosition::Latest).unwrap();
+        let mut iterator = shard.iterator(StartingPosition::Latest).unwrap();
         iterator.get_records(1).unwrap();
     }
     assert_eq!(all.len(), 19);
