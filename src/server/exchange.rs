@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -91,12 +92,12 @@ impl Exchanges {
             .may_upgrade(&request)
             .then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
-        self.shared.gate.check(&head)?;
-        if let Some(response) = self.shared.gate.preflight(&head) {
+        if let Some(response) = self.without_service(&head) {
+            if !head.headers.contains_key(header::EXPECT) {
+                // Read all the same, so that the client gets to read why.
+                let _whatever = self.collect(body, &head.headers).await;
+            }
             return Err(response);
-        }
-        if head.uri.path() == "/health" && matches!(head.method, Method::GET | Method::HEAD) {
-            return Err(refusal(StatusCode::OK, "ok\n"));
         }
         if head.headers.contains_key(header::TRANSFER_ENCODING)
             && (!is_fresh || self.watch.saw_content_length())
@@ -113,6 +114,19 @@ impl Exchanges {
         match upgrade {
             Some(upgrade) => Err(self.upgrade(upgrade, request)),
             None => Ok(request),
+        }
+    }
+
+    /// The answer to a request that is not for the service.
+    fn without_service(&self, head: &Parts) -> Option<Response<Reply>> {
+        let gate = &self.shared.gate;
+        if let Err(response) = gate.check(head) {
+            return Some(response);
+        }
+        let looks = matches!(head.method, Method::GET | Method::HEAD);
+        match looks && head.uri.path() == "/health" {
+            true => Some(refusal(StatusCode::OK, "ok\n")),
+            false => gate.preflight(head),
         }
     }
 
@@ -233,14 +247,17 @@ impl Exchanges {
     fn answered(&self, request: &Request<Bytes>, response: Response<Reply>) -> Response<Reply> {
         if let Some(tell) = &self.shared.settings.on_answer {
             let target = request.headers().get("x-amz-target");
-            tell(&Answered {
-                target: target
-                    .and_then(|target| target.to_str().ok())
-                    .unwrap_or("-"),
+            let target = target.and_then(|target| target.to_str().ok());
+            let answered = Answered {
+                target: target.unwrap_or("-"),
                 request_bytes: request.body().len(),
                 status: response.status().as_u16(),
                 response_bytes: response.body().size_hint().exact(),
-            });
+            };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| tell(&answered))) {
+                // The answer is there, whatever whoever counts it makes of it.
+                std::mem::forget(panic);
+            }
         }
         response
     }

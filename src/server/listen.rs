@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::server::watch::{Admitted, Order};
+use crate::server::watch::Admitted;
 use crate::server::{Shared, connection};
 use crate::sync::PlainArc;
 
@@ -102,12 +102,12 @@ pub(crate) async fn serve(shared: &PlainArc<Shared>, listener: TcpListener, help
         }
     }
     drop(listener);
-    shared.connections.tell_all(Order::Finish);
+    shared.connections.finish_all();
     if timeout(shared.settings.grace, all_ended(shared))
         .await
         .is_err()
     {
-        shared.connections.tell_all(Order::Abort);
+        shared.connections.abort_all();
         // They end as soon as they are polled; only a thread that is stuck would take longer.
         let _over = timeout(shared.settings.grace, all_ended(shared)).await;
     }

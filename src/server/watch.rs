@@ -162,10 +162,23 @@ impl Connections {
         }
     }
 
-    /// Tells all connections.
-    pub(crate) fn tell_all(&self, order: Order) {
+    /// Has all connections end: those that have a request after its answer, all others now.
+    pub(crate) fn finish_all(&self) {
         for watch in self.all() {
-            watch.tell(order);
+            // Half a head is not worth waiting for, and whoever has not said anything is not asked.
+            let has_half = watch.is_idle() && watch.in_head.load(Ordering::Relaxed);
+            watch.tell(if has_half {
+                Order::Abort
+            } else {
+                Order::Finish
+            });
+        }
+    }
+
+    /// Ends all connections.
+    pub(crate) fn abort_all(&self) {
+        for watch in self.all() {
+            watch.tell(Order::Abort);
         }
     }
 

@@ -124,7 +124,7 @@ fn a_request_that_is_changed_on_the_way_is_refused() {
         ("the body", request.replace(":7}", ":8}")),
         (
             "the target",
-            request.replace(".ListStreams", ".DescribeLimits"),
+            request.replace(".ListStreams", ".CreateStream"),
         ),
         (
             "the host",

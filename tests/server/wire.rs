@@ -1,5 +1,7 @@
 //! What an SDK relies on.
 
+use std::time::Duration;
+
 use brooklet::protocol::Service;
 use brooklet::server::{Server, ServerError};
 use brooklet::{Registry, StartingPosition};
@@ -173,6 +175,31 @@ fn a_request_that_does_not_come_to_its_end_ends_with_the_server() {
     assert_eq!(client.answer().status, 100);
     server.shutdown();
     assert_eq!(client.end(), b"");
+}
+
+#[test]
+fn who_says_nothing_or_half_of_it_does_not_hold_up_the_end() {
+    let an_hour = Duration::from_secs(3600);
+    let server = server_with(|builder| builder.grace(an_hour).head_timeout(an_hour));
+    let silent = Client::connect(server.local_addr());
+    let mut half = Client::connect(server.local_addr());
+    half.send("POST / HTTP/1.1\r\nHost: local");
+    // Connections are taken in their order: the two are known by now.
+    let mut last = Client::connect(server.local_addr());
+    assert_eq!(last.ask(call("ListStreams", "{}")).status, 200);
+    std::thread::spawn(|| server.shutdown());
+    for client in [silent, half, last] {
+        assert_eq!(client.end(), b"");
+    }
+}
+
+#[test]
+fn a_panic_of_whoever_counts_requests_fails_none() {
+    let server = server_with(|builder| builder.on_answer(|_| panic!("a test counts badly")));
+    let mut client = Client::connect(server.local_addr());
+    for _ in 0..2 {
+        assert_eq!(client.ask(call("ListStreams", "{}")).status, 200);
+    }
 }
 
 #[test]
