@@ -2,7 +2,7 @@
 //!
 //! What a stream retains is looked at without a trace: no limit is charged, nothing is counted, no fault
 //! comes between. Each assertion has a twin that `check`s and returns a [`Mismatch`] instead of a panic,
-//! for [`eventually`].
+//! for [`eventually()`].
 //!
 //! Unlike errors and `Debug` of the crate, a mismatch shows keys and data: that is what it is for.
 
