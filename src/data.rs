@@ -6,8 +6,6 @@ use std::mem;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::sync::MODELLED;
-
 /// Data to be put, borrowed or owned.
 ///
 /// Every usual form of bytes or text converts into it. Data of up to 512 bytes is copied into the
@@ -72,7 +70,11 @@ impl<'d> Data<'d> {
 ///
 /// Copying 512 bytes costs about as much as counting references twice, and leaves nothing to drop.
 /// A model's chunks are too small for that.
-pub(crate) const INLINE_BYTES_MAX: usize = if MODELLED { 16 } else { 512 };
+pub(crate) const INLINE_BYTES_MAX: usize = if cfg!(all(test, any(loom, shuttle))) {
+    16
+} else {
+    512
+};
 
 /// How data is to be stored: looked at once for each put.
 pub(crate) enum Payload<'a, 'd> {

@@ -228,7 +228,7 @@ fn assert_covers(stream: &Stream, filter: ShardFilter) {
 }
 
 proptest! {
-    #![proptest_config(cases(4_000))]
+    #![proptest_config(cases(1_000))]
 
     #[test]
     fn the_shards_of_any_moment_cover_all_hash_keys(
