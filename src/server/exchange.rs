@@ -14,7 +14,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
 use crate::protocol::Service;
-use crate::server::gate::asks_for_h2c;
+use crate::server::gate::{Refused, asks_for_h2c};
 use crate::server::reply::{Events, Permit, Reply, last, not_stalled, refusal};
 use crate::server::watch::Watch;
 use crate::server::{Answered, Shared};
@@ -120,8 +120,8 @@ impl Exchanges {
     /// The answer to a request that is not for the service.
     fn without_service(&self, head: &Parts) -> Option<Response<Reply>> {
         let gate = &self.shared.gate;
-        if let Err(response) = gate.check(head) {
-            return Some(response);
+        if let Err(Refused(status, text)) = gate.check(head) {
+            return Some(refusal(status, text));
         }
         let looks = matches!(head.method, Method::GET | Method::HEAD);
         match looks && head.uri.path() == "/health" {

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
-use crate::server::reply::{Reply, refusal};
+use crate::server::reply::Reply;
 
 /// Who may ask.
 #[derive(Clone, Debug, Default)]
@@ -23,12 +23,16 @@ pub(crate) struct Gate {
     pub(crate) origins: Vec<String>,
 }
 
+/// Why a request is not let in: a status, and a text for whoever sent it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused(pub(crate) StatusCode, pub(crate) &'static str);
+
 impl Gate {
     /// Lets a request in, or says why not.
-    pub(crate) fn check(&self, head: &Parts) -> Result<(), Response<Reply>> {
+    pub(crate) fn check(&self, head: &Parts) -> Result<(), Refused> {
         self.check_host(head)?;
         match head.headers.get(header::ORIGIN) {
-            Some(origin) if self.allowed(origin).is_none() => Err(refusal(
+            Some(origin) if self.allowed(origin).is_none() => Err(Refused(
                 StatusCode::FORBIDDEN,
                 "The request comes from a web page (it has an Origin) that is not allowed to ask. See \
                  --allow-origin.\n",
@@ -37,12 +41,12 @@ impl Gate {
         }
     }
 
-    fn check_host(&self, head: &Parts) -> Result<(), Response<Reply>> {
+    fn check_host(&self, head: &Parts) -> Result<(), Refused> {
         let mut hosts = head.headers.get_all(header::HOST).iter();
         let in_header = hosts.next();
         let in_target = head.uri.authority();
         if hosts.next().is_some() || (in_header.is_none() && in_target.is_none()) {
-            return Err(refusal(
+            return Err(Refused(
                 StatusCode::BAD_REQUEST,
                 "The request needs exactly one Host.\n",
             ));
@@ -52,7 +56,7 @@ impl Gate {
         let target_is_fine = in_target.is_none_or(|host| allows(host.as_str().as_bytes()));
         match header_is_fine && target_is_fine {
             true => Ok(()),
-            false => Err(refusal(
+            false => Err(Refused(
                 StatusCode::FORBIDDEN,
                 "The Host of the request does not name this machine. See --allow-host.\n",
             )),
@@ -131,12 +135,12 @@ impl Gate {
 }
 
 /// Refuses what would have to be unpacked: nothing says how large it becomes.
-fn check_encoding(headers: &HeaderMap) -> Result<(), Response<Reply>> {
+fn check_encoding(headers: &HeaderMap) -> Result<(), Refused> {
     const IDENTITY: &[u8] = b"identity";
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     match encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(IDENTITY)) {
         true => Ok(()),
-        false => Err(refusal(
+        false => Err(Refused(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Requests are taken without Content-Encoding only.\n",
         )),

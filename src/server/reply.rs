@@ -170,7 +170,8 @@ where
             let mut stream = pin!(stream);
             let mut stalled = None;
             poll_fn(|context| {
-                (NOT_STALLED.set(false), MOVED.set(false));
+                NOT_STALLED.set(false);
+                MOVED.set(false);
                 if stream.as_mut().poll(context).is_ready() {
                     return Poll::Ready(());
                 }

@@ -1,6 +1,5 @@
 //! HTTP/2: known before, asked for, or agreed on in the handshake.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
 
 use brooklet::server::Tls;
