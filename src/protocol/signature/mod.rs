@@ -8,7 +8,7 @@
 //!
 //! # Promises, and how they could break
 //!
-//! 1. **Nothing that matters is outside of the signature**: `host` and the date have to be signed, the
+//! 1. **Nothing that matters is outside of the signature**: the host and the date have to be signed, the
 //!    body is hashed whatever hash a header claims, and a parameter that is there twice is refused, so
 //!    that nobody reads another of the two.
 //! 2. **A comparison tells nothing**: it takes the same time wherever the difference is.
@@ -32,6 +32,8 @@ use crate::protocol::exception::Exception;
 mod tests;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// What HTTP/2 has in place of `Host`: the AWS SDK for JavaScript signs it by this name.
+const AUTHORITY: &str = ":authority";
 const TERMINATOR: &str = "aws4_request";
 /// How far the date of a request may be from the service's clock.
 const SKEW: Duration = Duration::from_secs(15 * 60);
@@ -252,7 +254,7 @@ impl<'a> Signed<'a> {
     fn check_headers(&self, request: &Request<Bytes>) -> Result<(), Exception> {
         let names = || self.headers.split(';');
         let is_signed = |name: &str| names().any(|signed| signed == name);
-        if !is_signed("host") {
+        if !is_signed("host") && !is_signed(AUTHORITY) {
             return Err(Exception::invalid_signature(
                 "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
             ));
@@ -266,7 +268,11 @@ impl<'a> Signed<'a> {
                 "'{date}' must be a 'SignedHeader' in the AWS Authorization."
             )));
         }
-        let is_there = |name: &str| name == "host" || request.headers().contains_key(name);
+        let is_there = |name: &str| match name {
+            "host" => true,
+            AUTHORITY => request.uri().authority().is_some(),
+            name => request.headers().contains_key(name),
+        };
         match names().all(is_there) {
             true => Ok(()),
             false => Err(mismatch()),
@@ -319,7 +325,7 @@ fn canonical_request(request: &Request<Bytes>, signed: &Signed<'_>, body_hash: &
         out.extend_from_slice(name.as_bytes());
         out.push(b':');
         let mut values = request.headers().get_all(name).iter().peekable();
-        if name == header::HOST.as_str() && values.peek().is_none() {
+        if matches!(name, "host" | AUTHORITY) && values.peek().is_none() {
             // HTTP/2 has it in the target.
             let authority = uri.authority().map_or("", |authority| authority.as_str());
             out.extend_from_slice(authority.as_bytes());

@@ -217,6 +217,28 @@ fn the_host_and_the_date_have_to_be_signed() {
     assert!(refused.contains(MISMATCH), "{refused}");
 }
 
+/// The AWS SDK for JavaScript speaks HTTP/2, and signs what its requests have there. This is what its
+/// signer makes of such a request.
+#[test]
+fn the_authority_of_http_2_is_signed_in_place_of_the_host() {
+    let signed = |uri: &str| {
+        request(&format!(
+            "POST {uri} HTTP/1.1\n\
+             x-amz-date:20150830T123600Z\n\
+             authorization:AWS4-HMAC-SHA256 \
+             Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
+             SignedHeaders=:authority;x-amz-date, \
+             Signature=618e05df1bc70bcd07317a794c990b96617a4824688b27edb7394668ab39b1c7"
+        ))
+    };
+    let uri = "http://example.amazonaws.com/";
+    assert_eq!(verify(&SUITE, &signed(uri)), Ok(()));
+    for uri in ["http://evil.example/", "/"] {
+        let refused = verify(&SUITE, &signed(uri)).unwrap_err();
+        assert!(refused.contains(MISMATCH), "{uri}: {refused}");
+    }
+}
+
 #[test]
 fn whatever_is_there_twice_is_refused() {
     let request = vector("get-vanilla, signed in the header");
