@@ -74,10 +74,7 @@ fn only_the_clock_reads_the_time() {
         "Ask the stream's Clock: a test turns it by hand.",
         |tokens| {
             let mut found = words(tokens, &["SystemTime", "Instant", "park_timeout"]);
-            // The SDK's trait for sleeping is one thing, to sleep another.
-            let sleeps = paths(tokens, "thread").into_iter();
-            let sleeps = sleeps.filter(|(_, name)| name.starts_with("sleep"));
-            found.extend(sleeps.map(|(line, name)| (line, format!("says thread::{name}"))));
+            found.extend(sleeps(tokens));
             found
         },
     );
@@ -346,6 +343,17 @@ fn words(tokens: &[Token], forbidden: &[&str]) -> Vec<(usize, String)> {
         .filter(|token| forbidden.contains(&token.text.as_str()));
     found
         .map(|token| (token.line, format!("says {}", token.text)))
+        .collect()
+}
+
+/// Where code sleeps, or may: not where a function or a module of that name is, as the AWS SDK has.
+fn sleeps(tokens: &[Token]) -> Vec<(usize, String)> {
+    let text = |at: Option<usize>| at.and_then(|at| tokens.get(at)).map(|token| &*token.text);
+    let is_other =
+        |at: usize| text(at.checked_sub(1)) == Some("fn") || text(Some(at + 1)) == Some("::");
+    let sleeps = (0..tokens.len()).filter(|at| tokens[*at].text == "sleep" && !is_other(*at));
+    sleeps
+        .flat_map(|at| words(&tokens[at..=at], &["sleep"]))
         .collect()
 }
 
@@ -662,6 +670,20 @@ mod sync;
         );
         assert_eq!(found("use std as s;", "std"), ["*"]);
         assert_eq!(found("use crate::std::sync;", "std"), [""; 0]);
+    }
+
+    #[test]
+    fn tells_a_sleep_from_what_is_named_so() {
+        for text in ["sleep(ms)", "f(time::sleep)", "use a::{sleep, b};"] {
+            assert_eq!(sleeps(&tokens_of(text)).len(), 1, "{text}");
+        }
+        for text in [
+            "use rt::sleep::Sleep;",
+            "fn sleep(&self)",
+            "asleep(); // sleep()",
+        ] {
+            assert!(sleeps(&tokens_of(text)).is_empty(), "{text}");
+        }
     }
 
     #[test]

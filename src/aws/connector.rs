@@ -91,6 +91,8 @@ async fn whole(mut body: SdkBody) -> Result<Bytes, BoxError> {
 mod tests {
     use futures_executor::block_on;
 
+    use crate::registry::Registry;
+
     use super::*;
     use crate::registry::Registry;
 
