@@ -94,7 +94,6 @@ mod tests {
     use crate::registry::Registry;
 
     use super::*;
-    use crate::registry::Registry;
 
     #[test]
     fn a_body_is_whole_in_however_many_pieces_it_comes() {
