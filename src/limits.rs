@@ -127,6 +127,9 @@ impl Limits {
     }
 }
 
+/// How much later a call can come to a limit than it asked the clock.
+const LATE_MS_MAX: u64 = 1000;
+
 /// Fills up at a rate, and is emptied by what is taken; counts in thousandths, exactly.
 #[derive(Clone, Debug)]
 struct TokenBucket {
@@ -160,7 +163,12 @@ impl TokenBucket {
         let gained = u128::from(passed) * u128::from(self.per_second);
         let thousandths = self.thousandths.saturating_add(gained);
         self.thousandths = thousandths.min(self.capacity_thousandths);
-        self.filled_ms = now_ms;
+        // Who came to the lock late has an earlier time: nothing is counted twice for that. A clock that
+        // was set back by more is gone by, or nothing would be let through until it is there again.
+        let is_late = (1..=LATE_MS_MAX).contains(&self.filled_ms.saturating_sub(now_ms));
+        if !is_late {
+            self.filled_ms = now_ms;
+        }
     }
 
     fn has(&self, amount: u64) -> bool {
