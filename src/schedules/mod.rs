@@ -1,6 +1,6 @@
 //! Scenarios: whole programs of several threads that are run in thousands of random orders.
 //!
-//! A [model](https://docs.rs/loom) tries all orders of a few steps; a scenario has as many threads and
+//! A model (`src/models`) tries all orders of a few steps; a scenario has as many threads and
 //! steps as it takes to split, trim, wait and close at once, and tries some orders of them. Half of the
 //! schedules choose each turn at random. The other half give each thread a rank, let the first that can
 //! run do so, and change ranks in a few places: they come to what a thread does that is stopped for
@@ -17,8 +17,8 @@
 //! - What it notes for itself is kept with the standard library's primitives: only one thread runs at
 //!   a time, and to note something is no step.
 //!
-//! What is not seen: orderings weaker than the strongest, counts of references, time that passes by
-//! itself. The [models](https://docs.rs/loom) know the first.
+//! What is not seen: orderings weaker than the strongest, which models see; counts of references; time
+//! that passes by itself.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
