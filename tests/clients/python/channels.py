@@ -139,10 +139,10 @@ def channels_are_kept():
     both = channel_asked("both") | {
         "S3TablesDestinationConfiguration": table["S3TablesDestinationConfiguration"]
     }
-    refused("ValidationException", re.compile(".*"), kinesis.create_channel, **both)
+    refused("ValidationException", re.compile(".+"), kinesis.create_channel, **both)
     provisioned = channel_asked("fixed")
     provisioned["StreamConfigurationList"][0]["StreamARN"] = arn("orders")
-    refused("ValidationException", re.compile(".*"), kinesis.create_channel, **provisioned)
+    refused("ValidationException", re.compile(".+"), kinesis.create_channel, **provisioned)
     refused(
         "InvalidArgumentException", "NextToken is invalid.", kinesis.list_channels, NextToken="AAAA"
     )

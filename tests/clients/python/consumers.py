@@ -82,10 +82,10 @@ def consumers_are_registered():
             **stream,
             ConsumerName="none",
         )
-        refused("InvalidArgumentException", re.compile(".*"), operation, ConsumerName="audit")
+        refused("InvalidArgumentException", re.compile(".+"), operation, ConsumerName="audit")
         refused(
             "InvalidArgumentException",
-            re.compile(".*"),
+            re.compile(".+"),
             operation,
             ConsumerARN=audit,
             ConsumerName="billing",

@@ -299,7 +299,7 @@ def records_are_got():
         refused("InvalidArgumentException", "Invalid ShardIterator.", get, ShardIterator=damaged)
     refused(
         "InvalidArgumentException",
-        re.compile(".*"),
+        re.compile(".+"),
         get,
         ShardIterator=token,
         StreamARN=arn("orders"),

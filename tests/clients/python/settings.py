@@ -304,7 +304,7 @@ def accounts_commit_themselves():
         WarmThroughputMiBps=10241,
     )
     refused(
-        "ValidationException", re.compile(".*"), warm, StreamName="orders", WarmThroughputMiBps=1
+        "ValidationException", re.compile(".+"), warm, StreamName="orders", WarmThroughputMiBps=1
     )
     refused(
         "ResourceNotFoundException",

@@ -219,7 +219,7 @@ def shards_are_listed():
     ]:
         refused(
             "InvalidArgumentException",
-            re.compile(".*"),
+            re.compile(".+"),
             list_shards,
             **stream,
             ShardFilter=shard_filter,

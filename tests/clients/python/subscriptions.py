@@ -158,7 +158,7 @@ def records_are_pushed():
     ]:
         refused(
             "InvalidArgumentException",
-            re.compile(".*"),
+            re.compile(".+"),
             subscribe,
             **idle,
             StartingPosition=position,

@@ -124,7 +124,7 @@ def policies_are_kept():
         for wrong in ["no document", policy.replace(resource, arn("others"))]:
             refused(
                 "InvalidArgumentException",
-                re.compile(".*"),
+                re.compile(".+"),
                 kinesis.put_resource_policy,
                 **address,
                 Policy=wrong,
