@@ -23,7 +23,7 @@ use crate::limits::GET_RECORDS_LIMIT_MAX;
 use crate::log::Cursor;
 #[cfg(feature = "protocol")]
 use crate::log::ReadLimit;
-use crate::shard::{RecordBatch, Shard, WaiterId};
+use crate::shard::{RecordBatch, Shard, Tally, WaiterId};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
 use crate::stream::Stream;
@@ -50,6 +50,7 @@ use crate::wait::{BlockingBatches, Pace, Undo, block_until};
 pub struct ShardIterator {
     shard: Shard,
     cursor: Cursor,
+    tally: Tally,
     /// Whether the batch with the shard's end was returned.
     ended: bool,
     /// The waker that is registered for a future, or for the bell.
@@ -94,10 +95,11 @@ impl Shard {
 }
 
 impl ShardIterator {
-    pub(crate) const fn new(shard: Shard, cursor: Cursor) -> Self {
+    pub(crate) fn new(shard: Shard, cursor: Cursor) -> Self {
         Self {
             shard,
             cursor,
+            tally: Tally::default(),
             ended: false,
             waiter: None,
             bell: None,
@@ -278,7 +280,7 @@ impl ShardIterator {
 
     /// One that goes on at a place, as of a token that was handed out.
     #[cfg(feature = "protocol")]
-    pub(crate) const fn at_place(shard: Shard, place: u64) -> Self {
+    pub(crate) fn at_place(shard: Shard, place: u64) -> Self {
         Self::new(shard, Cursor::at(place))
     }
 
@@ -300,7 +302,9 @@ impl ShardIterator {
         self.stop_waiting();
         loop {
             if self.shard.has_news(&self.cursor) {
-                let batch = self.shard.read_apart(&mut self.cursor, limit)?;
+                let batch = self
+                    .shard
+                    .read_apart(&mut self.cursor, limit, &mut self.tally)?;
                 if batch.is_news() {
                     return Poll::Ready(Ok(batch));
                 }
@@ -369,7 +373,7 @@ impl ShardIterator {
     fn pull(&mut self, limit: usize) -> Result<RecordBatch, Error> {
         #[cfg(feature = "testing")]
         self.check_not_expired(limit)?;
-        let batch = self.shard.read(&mut self.cursor, limit);
+        let batch = self.shard.read(&mut self.cursor, limit, &mut self.tally);
         #[cfg(feature = "testing")]
         let batch = batch.inspect_err(|error| {
             self.expired |= matches!(error, Error::IteratorExpired { .. });

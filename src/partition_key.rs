@@ -123,8 +123,7 @@ mod sealed {
 /// Checks a key's length: 1 to 256 Unicode characters, whatever their bytes.
 #[inline]
 pub(crate) fn check_partition_key(key: &str) -> Result<(), Error> {
-    // A key of so few bytes has no more characters than that: the usual case, without counting.
-    if !key.is_empty() && key.len() <= PARTITION_KEY_CHARS_MAX {
+    if is_short(key) {
         return Ok(());
     }
     let chars = key.chars().count();
@@ -132,4 +131,11 @@ pub(crate) fn check_partition_key(key: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::InvalidPartitionKey { chars })
+}
+
+/// Whether a key is valid without counting its characters, the usual case: it has so few bytes that
+/// it has no more characters than it may.
+#[inline]
+pub(crate) fn is_short(key: &str) -> bool {
+    (1..=PARTITION_KEY_CHARS_MAX).contains(&key.len())
 }

@@ -50,9 +50,12 @@ fn only_the_sync_module_names_primitives_of_concurrency() {
                 found.filter(|(_, name)| matches!(name.as_str(), "sync" | "thread" | "*"))
             };
             let std = ["std", "core", "alloc"].into_iter().flat_map(primitives);
-            let named = tokens.iter().filter(|token| token.text == "parking_lot");
+            let locks = ["parking_lot", "spin"];
+            let named = tokens
+                .iter()
+                .filter(|token| locks.contains(&token.text.as_str()));
             std.map(|(line, name)| (line, format!("names std::{name}")))
-                .chain(named.map(|token| (token.line, "names parking_lot".to_owned())))
+                .chain(named.map(|token| (token.line, format!("names {}", token.text))))
                 .collect()
         },
     );

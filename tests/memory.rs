@@ -215,9 +215,13 @@ fn steady_reads_allocate_nothing_per_record(checks: &mut Checks) {
     // Data of a borrowed slice would be copied; this one is static.
     (0..RECORDS).for_each(|_| put());
     let begin = || {
-        stream
+        let mut iterator = stream
             .shard_iterator(id(0), TrimHorizon)
-            .expect("the shard exists")
+            .expect("the shard exists");
+        // With its first record a reader makes the place where it counts what it was given.
+        let first = iterator.get_records(1).expect("it can be read");
+        assert_eq!(first.len(), 1);
+        iterator
     };
     let walk = |batch: &RecordBatch| {
         let bytes: usize = batch

@@ -100,8 +100,9 @@ impl<C: Clock + ?Sized> Clock for PlainArc<C> {
     }
 }
 
-/// The clock of the operating system; the default of every stream. It is read for each put; a
-/// [`TickingClock`] spares that.
+/// The clock of the operating system; the default of every stream. It is read for each put, which is a
+/// third of a put or more; a [`TickingClock`] spares that. What else was tried, and why it is not used,
+/// is told in the [manual](crate::manual::speed#the-clock).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SystemClock;
 

@@ -2,7 +2,9 @@
 //!
 //! The steps of one MD5 wait for each other, which leaves most of a processor idle. Many keys side
 //! by side, a lane each, fill it: for short keys that costs less than half of hashing them one after
-//! another. The algorithm is that of RFC 1321; what it computes is checked against the `md-5` crate.
+//! another. Wider vectors than each processor has would halve it again, but choosing them at run time takes
+//! unsafe code or a heavy dependency ([the manual](crate::manual::speed) has figures). The algorithm is
+//! that of RFC 1321; what it computes is checked against the `md-5` crate.
 
 /// Keys that are hashed side by side. So many that the compiler turns each step into a loop over
 /// vectors; of fewer lanes it makes scalar instructions, which cost a quarter more.
@@ -108,13 +110,16 @@ pub(super) fn md5(keys: &[&str]) -> [u128; LANES] {
 fn transposed(keys: &[&str]) -> [Lanes; 16] {
     let mut words = [[0; LANES]; 16];
     for (lane, key) in keys.iter().enumerate() {
-        let mut block = [0; 64];
-        block[..key.len()].copy_from_slice(key.as_bytes());
-        block[key.len()] = 0x80;
-        block[56..].copy_from_slice(&(key.len() as u64 * 8).to_le_bytes());
-        for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
+        // Word by word: written as bytes and read back as words, each block would have to wait for that.
+        let (whole, rest) = key.as_bytes().split_at(key.len() / 4 * 4);
+        for (word, bytes) in words.iter_mut().zip(whole.chunks_exact(4)) {
             word[lane] = u32::from_le_bytes(bytes.try_into().expect("four bytes"));
         }
+        let mut last = [0; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        last[rest.len()] = 0x80;
+        words[whole.len() / 4][lane] = u32::from_le_bytes(last);
+        words[14][lane] = u32::try_from(key.len() * 8).expect("a key is short");
     }
     words
 }

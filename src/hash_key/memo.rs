@@ -1,9 +1,9 @@
 //! The hashes of keys that a thread has put lately.
 //!
 //! Keys repeat: hashing one costs about twice the rest of a put, looking it up a part of that. Each
-//! thread that puts text keys into a stream of several shards has a memo of 7 KiB, which grows up to
-//! 224 KiB as long as most keys are not found in it. Nothing depends on it: a key that is not found, because it is long, new, or was displaced, is
-//! hashed.
+//! thread that puts text keys into a stream of several shards has a memo of 4 KiB, which grows up to
+//! 250 KiB as long as more than one key in five is not found in it. Nothing depends on it: a key that is
+//! not found, because it is long, new, or was displaced, is hashed.
 
 use std::cell::RefCell;
 
@@ -12,19 +12,32 @@ use crate::hash_key::HashKey;
 /// Longer keys are not remembered: they are rare.
 const KEY_BYTES_MAX: usize = KEY_WORDS * 8 - 1;
 const KEY_WORDS: usize = 5;
-const SETS_MIN: usize = 64;
-const SETS_MAX: usize = 2048;
+const SETS_MIN: usize = 16;
+const SETS_MAX: usize = 1024;
+/// Places of a set. Of two, a quarter of a thousand keys in as many sets of them would displace each
+/// other; of four in half as many, a fiftieth does.
+const WAYS: usize = 4;
+/// A key that is not found counts as much as so many that are.
+const MISS_COST: usize = 4;
 
 /// A key (its length, then its bytes), then its hash key. All zero: none.
 type Slot = [u64; KEY_WORDS + 2];
 
-/// Where a key may be found: its last two places are tried, and the older one is displaced.
-type Set = [Slot; 2];
+/// Where a key may be found.
+#[derive(Clone, Default)]
+struct Set {
+    /// Of each key a part of what spreads it: only where that is equal, keys are compared.
+    tags: [u32; WAYS],
+    slots: [Slot; WAYS],
+    /// The key that is displaced next.
+    oldest: usize,
+}
 
 #[derive(Default)]
 struct Memo {
     sets: Vec<Set>,
-    /// Lookups since the memo grew that found nothing, less those that found the key.
+    /// Lookups since the memo grew that found nothing, [`MISS_COST`] for each, less those that found the
+    /// key.
     misses: usize,
 }
 
@@ -46,8 +59,8 @@ impl Memo {
         let spread = spread(words);
         // Before the first key there is no set.
         if let Some(set) = self.sets.get(place(spread, self.sets.len())) {
-            for slot in set {
-                if slot[..KEY_WORDS] == words {
+            for (tag, slot) in set.tags.iter().zip(&set.slots) {
+                if *tag == tag_of(spread) && is_of(slot, words) {
                     self.misses = self.misses.saturating_sub(1);
                     return HashKey::from_words([slot[KEY_WORDS], slot[KEY_WORDS + 1]]);
                 }
@@ -57,51 +70,98 @@ impl Memo {
     }
 
     fn remember(&mut self, words: [u64; KEY_WORDS], spread: u64, hash_key: HashKey) -> HashKey {
-        self.misses += 1;
-        if self.sets.is_empty() || (self.misses > 4 * self.sets.len() && self.sets.len() < SETS_MAX)
-        {
-            let count = (self.sets.len() * 4).clamp(SETS_MIN, SETS_MAX);
+        self.misses += MISS_COST;
+        let sets = self.sets.len();
+        if sets == 0 || (self.misses > 2 * MISS_COST * WAYS * sets && sets < SETS_MAX) {
             // Of the allocator's zeroed pages only those that are used become real.
-            self.sets = vec![Set::default(); count];
+            self.sets = vec![Set::default(); (sets * 4).clamp(SETS_MIN, SETS_MAX)];
             self.misses = 0;
         }
         let index = place(spread, self.sets.len());
-        let [newer, older] = &mut self.sets[index];
-        *older = *newer;
-        newer[..KEY_WORDS].copy_from_slice(&words);
-        newer[KEY_WORDS..].copy_from_slice(&hash_key.to_words());
+        let set = &mut self.sets[index];
+        set.tags[set.oldest] = tag_of(spread);
+        let slot = &mut set.slots[set.oldest];
+        slot[..KEY_WORDS].copy_from_slice(&words);
+        slot[KEY_WORDS..].copy_from_slice(&hash_key.to_words());
+        set.oldest = (set.oldest + 1) % WAYS;
         hash_key
     }
 }
 
-/// Length and bytes of a key, padded with zeros. `None`: it is too long.
+/// Bytes of a key, padded with zeros, and its length. `None`: it is too long.
+///
+/// Each word is read from the key as it lies there. Copied first and read back as words, it would have to
+/// wait for the copy (a fifth of a put).
 #[inline]
 fn words_of(key: &str) -> Option<[u64; KEY_WORDS]> {
-    let len = u8::try_from(key.len())
-        .ok()
-        .filter(|_| key.len() <= KEY_BYTES_MAX)?;
-    let mut bytes = [0; KEY_WORDS * 8];
-    // One more, so that no key looks like an empty slot.
-    bytes[0] = planted!(len + 1, "memo_without_length": 1);
-    bytes[1..=key.len()].copy_from_slice(key.as_bytes());
-    let mut words = [0; KEY_WORDS];
-    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-        *word = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    let bytes = key.as_bytes();
+    if bytes.len() > KEY_BYTES_MAX {
+        return None;
     }
+    let mut words: [u64; KEY_WORDS] = std::array::from_fn(|index| word_at(bytes, index * 8));
+    // One more, so that no key looks like an empty slot.
+    let length = bytes.len() as u64;
+    words[KEY_WORDS - 1] |= planted!(length + 1, "memo_without_length": 1) << 56;
     Some(words)
+}
+
+/// The eight bytes from a place on, as far as there are some.
+#[inline]
+fn word_at(bytes: &[u8], from: usize) -> u64 {
+    let rest = bytes.get(from..).unwrap_or_default();
+    if let Some(word) = rest.first_chunk() {
+        return u64::from_le_bytes(*word);
+    }
+    if let (Some(last), false) = (bytes.last_chunk(), rest.is_empty()) {
+        // Without the bytes before the place.
+        return u64::from_le_bytes(*last) >> (64 - 8 * rest.len());
+    }
+    // Fewer than eight bytes: two pieces that overlap.
+    if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+        let last = u64::from(u32::from_le_bytes(*last)) << (8 * (rest.len() - 4));
+        return u64::from(u32::from_le_bytes(*first)) | last;
+    }
+    rest.iter()
+        .rev()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Spreads keys over the sets. Whoever finds keys of one set gains nothing: they are hashed.
 #[inline]
-fn spread(words: [u64; KEY_WORDS]) -> u64 {
-    words.iter().fold(0_u64, |spread, word| {
-        fold(u128::from(spread ^ word) * 0x9e37_79b9_7f4a_7c15_u128)
-    })
+const fn spread([a, b, c, d, e]: [u64; KEY_WORDS]) -> u64 {
+    // Odd numbers without a pattern: the golden ratio, and roots of the first primes.
+    const ODD: [u64; KEY_WORDS] = [
+        0x9e37_79b9_7f4a_7c15,
+        0x6a09_e667_f3bc_c909,
+        0xbb67_ae85_84ca_a73b,
+        0x3c6e_f372_fe94_f82b,
+        0xa54f_f53a_5f1d_36f1,
+    ];
+    // Side by side, so that none waits for another.
+    let ab = fold((a ^ ODD[1]) as u128 * (b ^ ODD[2]) as u128);
+    let cd = fold((c ^ ODD[3]) as u128 * (d ^ ODD[4]) as u128);
+    fold((ab ^ cd.rotate_left(32) ^ e) as u128 * ODD[0] as u128)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
 const fn fold(product: u128) -> u64 {
     (product >> 64) as u64 ^ product as u64
+}
+
+/// Whether a slot is that of a key. Word by word: the key's were written one by one just now.
+#[inline]
+fn is_of(slot: &Slot, words: [u64; KEY_WORDS]) -> bool {
+    slot[0] == words[0]
+        && slot[1] == words[1]
+        && slot[2] == words[2]
+        && slot[3] == words[3]
+        && slot[4] == words[4]
+}
+
+/// The part of a key's spread that does not choose its set.
+#[inline]
+const fn tag_of(spread: u64) -> u32 {
+    (spread >> 32) as u32
 }
 
 /// The index of a key's set, of a power of two of them; 0 of none.
@@ -130,18 +190,47 @@ mod tests {
         }
     }
 
+    /// Sets after so many keys came in turns, fifty times each; and how many were found in the last turn.
+    fn turns(memo: &mut Memo, keys: usize) -> (usize, usize) {
+        let mut found = 0;
+        for i in 0..keys * 50 {
+            let key = format!("customer-{:03}", i % keys);
+            let before = memo.misses;
+            memo.recall(words_of(&key).expect("it is short"), &key);
+            let was_found = memo.misses <= before;
+            found += usize::from(was_found && i >= keys * 49);
+        }
+        (memo.sets.len(), found)
+    }
+
     #[test]
-    fn the_memo_grows_only_as_long_as_most_keys_are_not_found() {
+    fn the_memo_grows_only_as_long_as_keys_are_not_found() {
         let mut memo = Memo::default();
-        let recall = |memo: &mut Memo, keys: usize| {
-            for i in 0..keys * 50 {
-                let key = format!("key-{}", i % keys);
-                memo.recall(words_of(&key).expect("it is short"), &key);
+        assert_eq!(turns(&mut memo, 30).0, SETS_MIN);
+        assert_eq!(turns(&mut memo, 10_000).0, SETS_MAX);
+    }
+
+    #[test]
+    fn of_a_thousand_keys_nearly_all_are_found() {
+        let (sets, found) = turns(&mut Memo::default(), 1000);
+        assert_eq!(sets, SETS_MAX);
+        assert!(found >= 950, "{found} of 1,000 keys");
+    }
+
+    #[test]
+    fn the_words_of_a_key_are_its_bytes_and_its_length() {
+        let text: String = ('!'..='~').collect();
+        for len in 0..=KEY_BYTES_MAX {
+            for from in [0, 1, 7] {
+                let key = &text[from..from + len];
+                let mut bytes = [0; KEY_WORDS * 8];
+                bytes[..len].copy_from_slice(key.as_bytes());
+                bytes[KEY_BYTES_MAX] = u8::try_from(len + 1).unwrap();
+                let words = words_of(key).unwrap().map(u64::to_le_bytes).concat();
+                assert_eq!(words, bytes, "of {key:?}");
             }
-            memo.sets.len()
-        };
-        assert_eq!(recall(&mut memo, 50), SETS_MIN);
-        assert_eq!(recall(&mut memo, 10_000), SETS_MAX);
+        }
+        assert_eq!(words_of(&text[..=KEY_BYTES_MAX]), None);
     }
 
     #[test]
@@ -149,19 +238,5 @@ mod tests {
         for key in ["a", "a\0", "a\0\0", "\0", "\0\0", ""] {
             assert_eq!(hash_key_of(key), HashKey::of(key));
         }
-    }
-
-    #[test]
-    fn a_thousand_keys_are_spread_so_that_nearly_all_are_remembered() {
-        let mut counts = vec![0_usize; SETS_MAX];
-        for i in 0..1000 {
-            let words = words_of(&format!("customer-{i:03}")).expect("it is short");
-            counts[place(spread(words), SETS_MAX)] += 1;
-        }
-        let displaced: usize = counts.iter().map(|count| count.saturating_sub(2)).sum();
-        assert!(
-            displaced < 50,
-            "{displaced} of 1,000 keys share a set with two others"
-        );
     }
 }

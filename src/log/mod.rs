@@ -33,7 +33,7 @@
 use std::collections::VecDeque;
 use std::slice;
 
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering, OwnLine};
+use crate::sync::{Arc, AtomicU64, BriefMutex, Ordering, OwnLine};
 
 mod chunk;
 #[cfg(test)]
@@ -55,7 +55,7 @@ pub(crate) struct Log {
     tip: OwnLine<Tip>,
     /// Place of the oldest retained record.
     trim_horizon: OwnLine<AtomicU64>,
-    directory: OwnLine<Mutex<Directory>>,
+    directory: OwnLine<BriefMutex<Directory>>,
 }
 
 /// What the writer shows with each publish.

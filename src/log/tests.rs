@@ -85,9 +85,9 @@ impl Pair {
             }
             let mut payload = Data::from(Bytes::from(data.clone()));
             let times = (self.now, self.cutoff());
-            let (place, arrival) = self
-                .writer
-                .append(&self.log, times, &key, payload.payload());
+            let (place, arrival) =
+                self.writer
+                    .append(&self.log, times, &key, &mut payload.payload());
             assert_eq!(place, self.writer.next() - 1);
             self.twin.push_back((place, arrival, key, data));
         }
@@ -234,7 +234,7 @@ fn a_batch_shows_as_a_whole_though_it_fills_many_chunks() {
     for place in 1..=1_000 {
         let mut data = Data::from(&[7; 400]);
         pair.writer
-            .append(&pair.log, (1_000, 0), "key", data.payload());
+            .append(&pair.log, (1_000, 0), "key", &mut data.payload());
         assert_eq!(
             pair.log.next(),
             FIRST_PLACE,
@@ -251,7 +251,7 @@ fn a_batch_that_is_over_the_capacity_stays_within_it_all_the_same() {
     for _ in 0..1_000 {
         let mut data = Data::from(&[7; 400]);
         pair.writer
-            .append(&pair.log, (1_000, 0), "key", data.payload());
+            .append(&pair.log, (1_000, 0), "key", &mut data.payload());
         let chunks = pair.log.directory.lock().chunks.len();
         assert!(chunks <= 10, "{chunks} chunks are held for the batch");
     }

@@ -100,12 +100,12 @@ impl Writer {
         log: &Log,
         (now, cutoff): (u64, u64),
         key: &str,
-        mut payload: Payload<'_, '_>,
+        payload: &mut Payload<'_, '_>,
     ) -> (u64, u64) {
         let arrival = now.max(self.last_arrival);
         let charge = loop {
             if let Some(open) = &mut self.open {
-                if let Some(charge) = open.append(arrival, key, &mut payload) {
+                if let Some(charge) = open.append(arrival, key, payload) {
                     break charge;
                 }
             }

@@ -8,6 +8,7 @@
 //! | [Waiting](waiting) | How do I wait for records, and what does it cost? |
 //! | [Memory and retention](memory_and_retention) | How much memory is it, and for how long? |
 //! | [On the wire](on_the_wire) | How does code that uses the AWS SDK run on it, in Rust and elsewhere? |
+//! | [Speed](speed) | What does a put cost, what for, and how do I make it cheaper? |
 //! | [Testing](testing) | How do I test code that puts and reads: in virtual time, with faults? |
 #![cfg_attr(
     feature = "testing",
@@ -21,5 +22,6 @@ pub mod on_the_wire;
 pub mod ordering_and_locks;
 #[cfg(feature = "testing")]
 pub mod simulation;
+pub mod speed;
 pub mod testing;
 pub mod waiting;

@@ -4,6 +4,7 @@ use loom::thread;
 
 use super::*;
 use crate::log::Cursor;
+use crate::shard::Tally;
 use crate::sync::PlainArc;
 
 /// Data that counts its drops.
@@ -40,7 +41,9 @@ impl Drops {
 
 /// Reads one record, looks at it twice, and says whether there was one.
 fn read_twice(shard: &Shard, place: u64) -> bool {
-    let batch = shard.read(&mut Cursor::at(place), 1).unwrap();
+    let batch = shard
+        .read(&mut Cursor::at(place), 1, &mut Tally::default())
+        .unwrap();
     let seen: Vec<_> = batch.iter().map(|view| number_of(&view)).collect();
     let again: Vec<_> = batch.iter().map(|view| number_of(&view)).collect();
     assert_eq!(seen, again);
@@ -98,7 +101,9 @@ fn an_owned_record_outlives_its_shard_and_its_trimming() {
         let reading = thread::spawn({
             let shard = shard.clone();
             move || {
-                let batch = shard.read(&mut Cursor::at(1), 1).unwrap();
+                let batch = shard
+                    .read(&mut Cursor::at(1), 1, &mut Tally::default())
+                    .unwrap();
                 drop(shard);
                 let record = batch.records().next();
                 drop(batch);
@@ -127,7 +132,9 @@ fn a_stream_can_be_dropped_while_its_records_are_read() {
         let reading = thread::spawn({
             let drops = drops.clone();
             move || {
-                let batch = shard.read(&mut Cursor::at(1), 100).unwrap();
+                let batch = shard
+                    .read(&mut Cursor::at(1), 100, &mut Tally::default())
+                    .unwrap();
                 drop(shard);
                 let seen: Vec<_> = batch.iter().map(|view| number_of(&view)).collect();
                 assert_eq!((seen, drops.count()), (vec![1, 2], 0));

@@ -5,7 +5,7 @@ use loom::thread;
 use super::*;
 use crate::error::Error;
 use crate::log::Cursor;
-use crate::shard::{Aftermath, RecordBatch};
+use crate::shard::{Aftermath, RecordBatch, Tally};
 use crate::starting_position::StartingPosition;
 use crate::sync::Arc;
 
@@ -23,7 +23,8 @@ fn close(shard: &Shard) {
 fn records_of_two_producers_are_numbered_without_a_gap_and_keep_their_order() {
     model(&["the main thread first", "the other first"], |outcomes| {
         let shard = shard(10);
-        let put_two = |shard: &Shard, n| [n, n + 1].map(|n| put(shard, small(n)).unwrap().place);
+        let put_two =
+            |shard: &Shard, n| [n, n + 1].map(|n| put(shard, small(n)).unwrap().place.get());
         let other = thread::spawn({
             let shard = shard.clone();
             move || put_two(&shard, 10)
@@ -34,7 +35,9 @@ fn records_of_two_producers_are_numbered_without_a_gap_and_keep_their_order() {
         let mut places = [main, other].concat();
         places.sort_unstable();
         assert_eq!(places, [1, 2, 3, 4]);
-        let batch = shard.read(&mut Cursor::at(0), 100).unwrap();
+        let batch = shard
+            .read(&mut Cursor::at(0), 100, &mut Tally::default())
+            .unwrap();
         let read = numbers(&batch);
         for (place, n) in main.iter().zip([20, 21]).chain(other.iter().zip([10, 11])) {
             assert_eq!(read[usize::try_from(*place).unwrap() - 1], n);
@@ -57,7 +60,7 @@ fn what_a_reader_is_given_and_what_it_is_told_to_have_missed_are_all_there_was()
         let mut cursor = Cursor::at(1);
         let (mut passed, mut missed) = (0, 0);
         let mut read = || {
-            let batch = shard.read(&mut cursor, 1).unwrap();
+            let batch = shard.read(&mut cursor, 1, &mut Tally::default()).unwrap();
             passed += batch.missed_count();
             missed += batch.missed_count();
             for n in numbers(&batch) {
@@ -89,7 +92,7 @@ fn a_reader_that_asks_for_the_horizon_misses_nothing_wherever_it_is() {
             move || put_all(&shard, 2..=4)
         });
         let mut cursor = Cursor::at(0);
-        let batch = shard.read(&mut cursor, 100).unwrap();
+        let batch = shard.read(&mut cursor, 100, &mut Tally::default()).unwrap();
         assert_eq!(batch.missed_count(), 0);
         let read = numbers(&batch);
         assert!(!read.is_empty() && read.windows(2).all(|pair| pair[0] + 1 == pair[1]));
@@ -119,13 +122,13 @@ fn a_reader_that_sees_the_end_has_seen_every_record_that_was_accepted() {
             move || close(&shard)
         });
         let mut cursor = Cursor::at(1);
-        let batch = shard.read(&mut cursor, 100).unwrap();
+        let batch = shard.read(&mut cursor, 100, &mut Tally::default()).unwrap();
         let mut read = numbers(&batch);
         let ended = batch.shard_ended();
         closing.join().unwrap();
         let accepted = writing.join().unwrap();
         if !ended {
-            let batch = shard.read(&mut cursor, 100).unwrap();
+            let batch = shard.read(&mut cursor, 100, &mut Tally::default()).unwrap();
             assert!(batch.shard_ended());
             read.extend(numbers(&batch));
         }
@@ -148,7 +151,7 @@ fn a_batch_of_puts_is_read_whole_or_not_at_all() {
                 0
             );
         });
-        match *numbers(&shard.read(&mut cursor, 100).unwrap()) {
+        match *numbers(&shard.read(&mut cursor, 100, &mut Tally::default()).unwrap()) {
             [] => outcomes.came_to("none"),
             [1, 2, 3] => outcomes.came_to("all"),
             _ => unreachable!("it shows as a whole"),
@@ -249,7 +252,7 @@ fn records_that_expire_while_they_are_read_are_given_or_counted_as_missed() {
         let early = Timestamp::from_millis(1_000);
         for n in 1..=3 {
             let data = &mut Data::from(small(n));
-            shard.append(early, "k", data.payload()).unwrap();
+            shard.append(early, "k", &mut data.payload()).unwrap();
         }
         let turning = thread::spawn({
             let shard = shard.clone();

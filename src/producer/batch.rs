@@ -3,20 +3,18 @@
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hash_key::HashKey;
-use crate::producer::{Producer, PutRecordOutput};
+use crate::producer::Producer;
+use crate::producer::answers::Answers;
 use crate::put_entry::PutEntry;
 use crate::shard::{Refusal, Shard};
 use crate::stream::Routing;
-
-/// What became of one record.
-pub(super) type Answer = Result<PutRecordOutput, Error>;
 
 /// The entries of one call, which were checked, and what became of them.
 pub(super) struct Batch<'p, 'a> {
     producer: &'p Producer,
     entries: Vec<PutEntry<'a>>,
     /// Of the first entries; [`Self::put_rest`] sees to the others.
-    answers: Vec<Answer>,
+    answers: Answers,
 }
 
 /// An entry and the shard that takes it, as one number, so that sorting is quick: by shards, and of
@@ -29,19 +27,19 @@ impl<'p, 'a> Batch<'p, 'a> {
         Self {
             producer,
             entries,
-            answers: Vec::new(),
+            answers: Answers::default(),
         }
     }
 
     /// Puts all entries. An error: none was put.
-    pub(super) fn put(mut self) -> Result<Vec<Answer>, Error> {
+    pub(super) fn put(mut self) -> Result<Answers, Error> {
         let now = self.producer.now();
         let producer = self.producer;
         let routing = producer.routes.seen(&producer.stream);
         if let Some(shard) = routing.and_then(Routing::only_shard) {
             self.append_all(shard, now);
         }
-        if self.answers.len() == self.entries.len() {
+        if self.answers.in_order() == self.entries.len() {
             Ok(self.answers)
         } else {
             self.put_rest()
@@ -52,28 +50,24 @@ impl<'p, 'a> Batch<'p, 'a> {
     /// has to wait for room.
     fn append_all(&mut self, shard: &Shard, now: Timestamp) {
         let waits = self.producer.waits_for_room();
-        let (entries, answers) = (&mut self.entries, &mut self.answers);
-        answers.reserve_exact(entries.len());
+        let count = self.entries.len();
+        let mut answers = self.answers.accepting(shard.origin());
         shard.append_all(now, |appender| {
-            for entry in entries {
-                match appender.append(entry.key.as_str(), entry.data.payload()) {
-                    Ok(appended) => {
-                        answers.push(Ok(PutRecordOutput::new(shard.origin(), appended)));
-                    }
+            for entry in &mut self.entries {
+                match appender.append(entry.key.as_str(), &mut entry.data.payload()) {
+                    Ok(appended) => answers.push(appended),
                     Err(Refusal::Closed) => break,
                     Err(Refusal::Full) if waits => break,
-                    Err(refusal) => answers.push(Err(shard.refused(refusal))),
+                    Err(refusal) => answers.push_refusal(shard.refused(refusal), count),
                 }
             }
         });
     }
 
     /// Puts the entries that have no answer yet, each into its shard.
-    fn put_rest(mut self) -> Result<Vec<Answer>, Error> {
-        let mut pending: Vec<usize> = (self.answers.len()..self.entries.len()).collect();
-        // Each is written over: an entry is answered, or pending. Any error will do.
-        let unanswered = || Err(Error::InvalidLimit { limit: 0 });
-        self.answers.resize_with(self.entries.len(), unanswered);
+    fn put_rest(mut self) -> Result<Answers, Error> {
+        let mut pending: Vec<usize> = (self.answers.in_order()..self.entries.len()).collect();
+        self.answers.spread(self.entries.len());
         let mut known = self.producer.routes.look_up(&self.producer.stream);
         while !pending.is_empty() {
             let Some(placed) = self.place(&known.routing, &pending) else {
@@ -87,7 +81,7 @@ impl<'p, 'a> Batch<'p, 'a> {
                     return Err(error);
                 }
                 for index in pending {
-                    self.answers[index] = Err(error.clone());
+                    self.answers.set(index, Err(error.clone()));
                 }
                 break;
             };
@@ -114,22 +108,22 @@ impl<'p, 'a> Batch<'p, 'a> {
         pending: &mut Vec<usize>,
     ) {
         let waits = self.producer.waits_for_room();
-        let (entries, answers) = (&mut self.entries, &mut self.answers);
+        let mut answers = self.answers.accepting(shard.origin());
         let mut done = 0;
         let mut is_full = false;
         shard.append_all(now, |appender| {
             for placed in group {
-                let entry = &mut entries[placed.index()];
-                answers[placed.index()] =
-                    match appender.append(entry.key.as_str(), entry.data.payload()) {
-                        Ok(appended) => Ok(PutRecordOutput::new(shard.origin(), appended)),
-                        Err(Refusal::Closed) => break,
-                        Err(Refusal::Full) if waits => {
-                            is_full = true;
-                            break;
-                        }
-                        Err(refusal) => Err(shard.refused(refusal)),
-                    };
+                let index = placed.index();
+                let entry = &mut self.entries[index];
+                match appender.append(entry.key.as_str(), &mut entry.data.payload()) {
+                    Ok(appended) => answers.set(index, appended),
+                    Err(Refusal::Closed) => break,
+                    Err(Refusal::Full) if waits => {
+                        is_full = true;
+                        break;
+                    }
+                    Err(refusal) => answers.set_refusal(index, shard.refused(refusal)),
+                }
                 done += 1;
             }
         });
@@ -147,7 +141,7 @@ impl<'p, 'a> Batch<'p, 'a> {
                 .append(shard, key, &mut entry.data)
                 .transpose()
             {
-                Some(answer) => self.answers[index] = answer,
+                Some(answer) => self.answers.set(index, answer),
                 None => pending.push(index),
             }
         }
@@ -171,11 +165,10 @@ impl<'p, 'a> Batch<'p, 'a> {
         }
         let is_mixed = !placed.is_empty() && !unknown.is_empty();
         // The keys that have to be hashed, many at once.
-        let keys: Vec<_> = unknown
+        let keys = unknown
             .iter()
-            .map(|index| self.entries[*index].key.as_str())
-            .collect();
-        for (index, hash_key) in unknown.iter().zip(HashKey::of_all(&keys)) {
+            .map(|index| self.entries[*index].key.as_str());
+        for (index, hash_key) in unknown.iter().zip(HashKey::of_all(keys)) {
             placed.push(Placed::new(routing.index_of(|| hash_key)?, *index));
         }
         if is_mixed {

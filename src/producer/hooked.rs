@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use crate::data::Data;
 use crate::error::Error;
+use crate::hash_key::HashKey;
 use crate::partition_key::check_partition_key;
+use crate::producer::answers::Answers;
 use crate::producer::batch::Batch;
-use crate::producer::{Producer, Put, PutRecordOutput, PutRecordsOutput, hash_key};
+use crate::producer::{Producer, PutRecordOutput, PutRecordsOutput, hash_key};
 use crate::put_entry::PutEntry;
 use crate::shard::{Hooked, Verdict};
 
@@ -14,20 +17,26 @@ impl Producer {
     pub(super) fn put_hooked(
         &self,
         hooked: &Hooked,
-        mut put: Put<'_>,
+        key: &str,
+        hash: Option<HashKey>,
+        data: &mut Data<'_>,
     ) -> Result<PutRecordOutput, Error> {
-        check_partition_key(put.key)?;
-        self.check_size(put.key, put.data.payload().len())?;
+        check_partition_key(key)?;
+        self.check_size(key, data.as_slice().len())?;
         let known = self.settled();
-        let index = known.routing.index_of(|| hash_key(put.key, put.hash_key));
+        let index = known.routing.index_of(|| hash_key(key, hash));
+        let mut put = || {
+            self.put_slowly(key, hash, data, None)
+                .map_err(|error| *error)
+        };
         let Some(index) = index else {
             // It is refused without asking anybody.
-            return self.put_slowly(put);
+            return put();
         };
-        let verdict = hooked.hooks.put_record(known.routing.shard(index), put.key);
+        let verdict = hooked.hooks.put_record(known.routing.shard(index), key);
         let clock = &*self.stream.settings().clock;
         // The hooks may have resharded the stream: it looks for its shard anew.
-        hooked.carry_out(clock, verdict, || self.put_slowly(put))
+        hooked.carry_out(clock, verdict, put)
     }
 
     /// Puts many records, which were checked, as the hooks say of the call and of each.
@@ -50,8 +59,8 @@ impl Producer {
             .collect();
         let records = records.unwrap_or_default();
         if records.is_empty() {
-            let records = Batch::new(self, entries).put()?;
-            return Ok(PutRecordsOutput { records });
+            let answers = Batch::new(self, entries).put()?;
+            return Ok(PutRecordsOutput::new(answers));
         }
         let (mut verdict, of_each) = hooked.hooks.put_records(&records);
         drop(records);
@@ -70,18 +79,16 @@ impl Producer {
         let taken = entries.into_iter().zip(&verdicts);
         let taken = taken.filter(|(_, verdict)| verdict.refusal.is_none());
         let taken = taken.map(|(entry, _)| entry).collect();
-        let mut answers = Batch::new(self, taken).put()?.into_iter();
-        let records = verdicts.into_iter().map(|verdict| {
+        let mut put = PutRecordsOutput::new(Batch::new(self, taken).put()?).into_iter();
+        let mut answers = Answers::default();
+        answers.spread(verdicts.len());
+        for (index, verdict) in verdicts.into_iter().enumerate() {
             let answer = match verdict.refusal {
                 Some(refusal) => Err(refusal),
-                None => answers
-                    .next()
-                    .expect("an answer for each entry that was put"),
+                None => put.next().expect("an answer for each entry that was put"),
             };
-            verdict.instead.map_or(answer, Err)
-        });
-        Ok(PutRecordsOutput {
-            records: records.collect(),
-        })
+            answers.set(index, verdict.instead.map_or(answer, Err));
+        }
+        Ok(PutRecordsOutput::new(answers))
     }
 }

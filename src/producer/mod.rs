@@ -8,20 +8,23 @@ use crate::data::Data;
 use crate::error::Error;
 use crate::hash_key::HashKey;
 use crate::log::{charge, data_bytes_max};
-use crate::partition_key::{AsPartitionKey, check_partition_key};
+use crate::partition_key::{AsPartitionKey, check_partition_key, is_short};
 use crate::put_entry::PutEntry;
 use crate::record::Origin;
 use crate::sequence::SequenceNumber;
 use crate::shard::{Appended, OnFull, Refusal, Shard};
 use crate::shard_id::ShardId;
 use crate::stream::{Known, Routes, Stream};
+use crate::sync::PlainOnceLock;
 use crate::wait::Undo;
 
+mod answers;
 mod batch;
 #[cfg(feature = "testing")]
 mod hooked;
 
-use batch::{Answer, Batch};
+use answers::{Answer, Answers};
+use batch::Batch;
 
 /// Puts records into a stream.
 ///
@@ -35,8 +38,7 @@ pub struct Producer {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PutRecordOutput {
     origin: Origin,
-    place: u64,
-    arrival_ms: u64,
+    appended: Appended,
 }
 
 /// What became of each record of a [`put_records`](Producer::put_records), in their order.
@@ -53,9 +55,11 @@ pub struct PutRecordOutput {
 /// assert!(output.into_result().is_err());
 /// # Ok::<(), brooklet::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PutRecordsOutput {
-    records: Vec<Answer>,
+    answers: Answers,
+    /// The same, once somebody wants to see them side by side.
+    records: PlainOnceLock<Vec<Answer>>,
 }
 
 impl Stream {
@@ -78,19 +82,14 @@ impl Producer {
     /// [`Error::InvalidPartitionKey`], [`Error::RecordTooLarge`]; [`Error::WriteThrottled`] with
     /// limits; [`Error::ShardFull`] or [`Error::PutTimedOut`] unless a full shard trims;
     /// [`Error::StreamClosed`], [`Error::StreamNotFound`].
-    #[inline]
+    #[inline(always)]
     pub fn put_record<'a>(
         &self,
         partition_key: impl AsPartitionKey,
         data: impl Into<Data<'a>>,
     ) -> Result<PutRecordOutput, Error> {
-        let key = partition_key.partition_key();
         let hash_key = partition_key.known_hash_key();
-        self.put(Put {
-            key,
-            hash_key,
-            data: data.into(),
-        })
+        self.put(partition_key.partition_key(), hash_key, &mut data.into())
     }
 
     /// Puts one record into the open shard whose range holds `hash_key`. The partition key is
@@ -99,7 +98,7 @@ impl Producer {
     /// # Errors
     ///
     /// As [`put_record`](Self::put_record).
-    #[inline]
+    #[inline(always)]
     pub fn put_record_with_hash_key<'a>(
         &self,
         partition_key: impl AsPartitionKey,
@@ -107,11 +106,7 @@ impl Producer {
         data: impl Into<Data<'a>>,
     ) -> Result<PutRecordOutput, Error> {
         let key = partition_key.partition_key();
-        self.put(Put {
-            key,
-            hash_key: Some(hash_key),
-            data: data.into(),
-        })
+        self.put(key, Some(hash_key), &mut data.into())
     }
 
     /// Puts one record of which more is said than key and data.
@@ -120,13 +115,10 @@ impl Producer {
     ///
     /// As [`put_record`](Self::put_record); [`Error::OrderingInFuture`].
     pub fn put_entry<'a>(&self, entry: impl Into<PutEntry<'a>>) -> Result<PutRecordOutput, Error> {
-        let entry = entry.into();
+        let mut entry = entry.into();
         self.check_ordering(&entry)?;
-        self.put(Put {
-            key: entry.key.as_str(),
-            hash_key: entry.known_hash_key(),
-            data: entry.data,
-        })
+        let hash_key = entry.known_hash_key();
+        self.put(entry.key.as_str(), hash_key, &mut entry.data)
     }
 
     /// Puts many records. Those of one shard keep their order, and become visible together unless
@@ -150,52 +142,74 @@ impl Producer {
         if let Some(hooked) = &self.stream.settings().hooked {
             return self.put_records_hooked(hooked, entries);
         }
-        let records = Batch::new(self, entries).put()?;
-        Ok(PutRecordsOutput { records })
+        let answers = Batch::new(self, entries).put()?;
+        Ok(PutRecordsOutput::new(answers))
     }
 
     /// Puts one record of which the key may be hashed already.
-    #[inline]
-    fn put(&self, mut put: Put<'_>) -> Result<PutRecordOutput, Error> {
+    ///
+    /// Always inlined, and the slow way gives its error in a box: so the output stays in registers.
+    /// Written to memory word by word and read by the caller in larger pieces, it would have to wait
+    /// for all that the put has written before (a third of a put).
+    #[inline(always)]
+    fn put(
+        &self,
+        key: &str,
+        known: Option<HashKey>,
+        data: &mut Data<'_>,
+    ) -> Result<PutRecordOutput, Error> {
         #[cfg(feature = "testing")]
         if let Some(hooked) = &self.stream.settings().hooked {
-            return self.put_hooked(hooked, put);
+            return self.put_hooked(hooked, key, known, data);
         }
-        let payload = put.data.payload();
-        check_partition_key(put.key)?;
-        self.check_size(put.key, payload.len())?;
-        let now = self.now();
-        if let Some(routing) = self.routes.seen(&self.stream) {
-            if let Some(index) = routing.index_of(|| hash_key(put.key, put.hash_key)) {
-                let shard = routing.shard(index);
-                match shard.append(now, put.key, payload) {
-                    Ok(appended) => return Ok(PutRecordOutput::new(shard.origin(), appended)),
-                    Err(Refusal::Closed) => {}
-                    Err(Refusal::Full) if self.waits_for_room() => {}
-                    Err(refusal) => return Err(shard.refused(refusal)),
+        let mut refused = None;
+        let mut payload = data.payload();
+        if is_short(key) && self.surely_fits(key, payload.len()) {
+            let now = self.now();
+            if let Some(routing) = self.routes.seen(&self.stream) {
+                if let Some(index) = routing.index_of(|| hash_key(key, known)) {
+                    let shard = routing.shard(index);
+                    match shard.append(now, key, &mut payload) {
+                        Ok(appended) => return Ok(PutRecordOutput::new(shard.origin(), appended)),
+                        Err(refusal) => refused = Some((shard, refusal)),
+                    }
                 }
             }
         }
-        self.put_slowly(put)
+        self.put_slowly(key, known, data, refused)
+            .map_err(|error| *error)
     }
 
-    /// Puts one record when the first try failed.
+    /// Puts one record when the first try failed, or said that it has to be looked at closely.
     #[cold]
-    fn put_slowly(&self, mut put: Put<'_>) -> Result<PutRecordOutput, Error> {
-        let mut known = self.routes.look_up(&self.stream);
+    fn put_slowly(
+        &self,
+        key: &str,
+        known: Option<HashKey>,
+        data: &mut Data<'_>,
+        refused: Option<(&Shard, Refusal)>,
+    ) -> Result<PutRecordOutput, Box<Error>> {
+        match refused {
+            None | Some((_, Refusal::Closed)) => {}
+            Some((_, Refusal::Full)) if self.waits_for_room() => {}
+            Some((shard, refusal)) => return Err(Box::new(shard.refused(refusal))),
+        }
+        check_partition_key(key)?;
+        self.check_size(key, data.as_slice().len())?;
+        let mut seen = self.routes.look_up(&self.stream);
         loop {
-            let Some(index) = known.routing.index_of(|| hash_key(put.key, put.hash_key)) else {
+            let Some(index) = seen.routing.index_of(|| hash_key(key, known)) else {
                 let settled = self.settled();
-                if settled.version == known.version {
-                    return Err(self.stream.takes_none(known.routing.taking));
+                if settled.version == seen.version {
+                    return Err(Box::new(self.stream.takes_none(seen.routing.taking)));
                 }
-                known = settled;
+                seen = settled;
                 continue;
             };
-            let shard = known.routing.shard(index);
-            match self.append(shard, put.key, &mut put.data)? {
+            let shard = seen.routing.shard(index);
+            match self.append(shard, key, data)? {
                 Some(output) => return Ok(output),
-                None => known = self.settled(),
+                None => seen = self.settled(),
             }
         }
     }
@@ -207,7 +221,7 @@ impl Producer {
         key: &str,
         data: &mut Data<'_>,
     ) -> Result<Option<PutRecordOutput>, Error> {
-        match shard.append(self.now(), key, data.payload()) {
+        match shard.append(self.now(), key, &mut data.payload()) {
             Ok(appended) => Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
             Err(Refusal::Closed) => Ok(None),
             Err(Refusal::Full) => match self.stream.settings().on_full {
@@ -236,7 +250,7 @@ impl Producer {
             // In this order: time that passes between the two ends the wait early, never late.
             let monotonic = clock.monotonic();
             let now = self.now();
-            match shard.append(now, key, data.payload()) {
+            match shard.append(now, key, &mut data.payload()) {
                 Ok(appended) => return Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
                 Err(Refusal::Closed) => return Ok(None),
                 Err(Refusal::Throttled) => return Err(shard.refused(Refusal::Throttled)),
@@ -266,16 +280,17 @@ impl Producer {
     ) -> Result<Vec<PutEntry<'a>>, Error> {
         let limits = &self.stream.settings().limits;
         let mut bytes = 0;
-        let mut checked = Vec::with_capacity(entries.size_hint().0);
-        for entry in entries {
+        // Made where they stay, and looked at afterwards: moved there as a whole, each would have to
+        // wait until it was written (a sixth of a batch).
+        let checked: Vec<_> = entries.collect();
+        for entry in &checked {
             let (key, data) = (entry.key.as_str(), entry.data.as_slice());
             if !entry.is_keyless() {
                 check_partition_key(key)?;
             }
             self.check_size(key, data.len())?;
-            self.check_ordering(&entry)?;
+            self.check_ordering(entry)?;
             bytes += (key.len() + data.len()) as u64;
-            checked.push(entry);
         }
         match (limits.put_records_entries_max, limits.put_records_bytes_max) {
             (Some(limit), _) if checked.len() > limit => Err(Error::TooManyEntries {
@@ -291,10 +306,15 @@ impl Producer {
 
     #[inline]
     fn check_size(&self, key: &str, data_bytes: usize) -> Result<(), Error> {
-        if key.len() + data_bytes <= self.stream.settings().fits_bytes() {
+        if self.surely_fits(key, data_bytes) {
             return Ok(());
         }
         self.check_size_exactly(key, data_bytes)
+    }
+
+    #[inline]
+    fn surely_fits(&self, key: &str, data_bytes: usize) -> bool {
+        key.len() + data_bytes <= self.stream.settings().fits_bytes()
     }
 
     #[cold]
@@ -368,11 +388,7 @@ impl fmt::Debug for Producer {
 impl PutRecordOutput {
     #[inline]
     fn new(origin: Origin, appended: Appended) -> Self {
-        Self {
-            origin,
-            place: appended.place,
-            arrival_ms: appended.arrival_ms,
-        }
+        Self { origin, appended }
     }
 
     /// The shard that took the record.
@@ -382,7 +398,8 @@ impl PutRecordOutput {
 
     /// The number that the record was given.
     pub fn sequence_number(&self) -> SequenceNumber {
-        self.origin.sequence_number(self.place, self.arrival_ms)
+        let Appended { place, arrival_ms } = self.appended;
+        self.origin.sequence_number(place.get(), arrival_ms)
     }
 }
 
@@ -396,9 +413,16 @@ impl fmt::Debug for PutRecordOutput {
 }
 
 impl PutRecordsOutput {
+    const fn new(answers: Answers) -> Self {
+        let records = PlainOnceLock::new();
+        Self { answers, records }
+    }
+
     /// An answer for each entry, in their order.
+    ///
+    /// They are made on the first call, of 80 bytes each; the other methods do without.
     pub fn records(&self) -> &[Result<PutRecordOutput, Error>] {
-        &self.records
+        self.records.get_or_init(|| self.to_records())
     }
 
     /// How many entries were refused.
@@ -409,8 +433,7 @@ impl PutRecordsOutput {
     /// The entries that were refused: the index of each among the entries, and why. This is what a
     /// producer puts again, if the error [is retryable](Error::is_retryable).
     pub fn failed(&self) -> impl Iterator<Item = (usize, &Error)> {
-        let answers = self.records.iter().enumerate();
-        answers.filter_map(|(index, answer)| Some((index, answer.as_ref().err()?)))
+        self.answers.refused()
     }
 
     /// Where each record went, if none was refused.
@@ -419,7 +442,25 @@ impl PutRecordsOutput {
     ///
     /// The first refusal. The other records were put all the same, unless refused, too.
     pub fn into_result(self) -> Result<Vec<PutRecordOutput>, Error> {
-        self.records.into_iter().collect()
+        self.answers
+            .iter()
+            .map(|answer| answer.map_err(Error::clone))
+            .collect()
+    }
+
+    fn to_records(&self) -> Vec<Answer> {
+        self.answers
+            .iter()
+            .map(|answer| answer.map_err(Error::clone))
+            .collect()
+    }
+}
+
+impl fmt::Debug for PutRecordsOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutRecordsOutput")
+            .field("records", &self.records())
+            .finish()
     }
 }
 
@@ -428,7 +469,7 @@ impl IntoIterator for PutRecordsOutput {
     type IntoIter = std::vec::IntoIter<Self::Item>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.records.into_iter()
+        self.to_records().into_iter()
     }
 }
 
@@ -437,15 +478,8 @@ impl<'a> IntoIterator for &'a PutRecordsOutput {
     type IntoIter = std::slice::Iter<'a, Result<PutRecordOutput, Error>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.records.iter()
+        self.records().iter()
     }
-}
-
-/// A put of one record.
-struct Put<'a> {
-    key: &'a str,
-    hash_key: Option<HashKey>,
-    data: Data<'a>,
 }
 
 /// The hash key that was given, or that of the partition key.

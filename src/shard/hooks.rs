@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::log::Cursor;
-use crate::shard::{Aftermath, RecordBatch, Settings, Shard};
+use crate::shard::{Aftermath, RecordBatch, Settings, Shard, Tally};
 use crate::sync::{OnceLock, PlainArc, PlainWeak};
 
 /// What is asked before each call.
@@ -117,6 +117,7 @@ impl Shard {
         hooked: &Hooked,
         cursor: &mut Cursor,
         limit: usize,
+        tally: &mut Tally,
     ) -> Result<RecordBatch, Error> {
         let core = &*self.core;
         let verdict = hooked.hooks.get_records(self);
@@ -125,7 +126,7 @@ impl Shard {
             // The hooks may have deleted the stream, or closed the shard.
             core.settings.check_not_deleted()?;
             let closing = core.closing.get();
-            self.read_at(core.settings.clock.now(), &mut at, limit, closing)
+            self.read_at(core.settings.clock.now(), (&mut at, limit), closing, tally)
         })?;
         *cursor = at;
         Ok(batch)

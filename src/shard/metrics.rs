@@ -44,6 +44,7 @@ impl Shard {
     pub fn metrics(&self) -> ShardMetrics {
         let now = self.core.settings.clock.now();
         let cutoff = self.core.settings.cutoff(now);
+        let given = self.core.reads.given();
         self.look(&mut Aftermath::default(), |core, state| {
             let writer = &mut state.writer;
             writer.trim_expired(&core.log, cutoff);
@@ -53,8 +54,8 @@ impl Shard {
                 open: !state.closed,
                 records_in: writer.next() - 1,
                 bytes_in: writer.bytes_in(),
-                records_out: core.reads.records.load(Ordering::Relaxed),
-                bytes_out: core.reads.bytes.load(Ordering::Relaxed),
+                records_out: given.records,
+                bytes_out: given.bytes,
                 records_retained: writer.next() - writer.trim_horizon(),
                 bytes_retained: writer.bytes_in() - writer.bytes_trimmed(),
                 records_trimmed: writer.trim_horizon() - planted!(1, "one_more_trimmed": 0),

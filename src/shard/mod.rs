@@ -1,7 +1,7 @@
 //! A shard: one lock, one log, its waiters, its limits.
 //!
 //! ```text
-//!   Shard ── Mutex<State> ─── Writer (appends, trims) ── limits ── closed? ── somebody waits?
+//!   Shard ── lock: State ──── Writer (appends, trims) ── limits ── closed? ── somebody waits?
 //!     │
 //!     ├───── Log: readers read it without the lock
 //!     ├───── Waiters: woken after the lock is released
@@ -21,8 +21,8 @@
 //! # Order of locks
 //!
 //! A registry's list; a stream's control lock; then its routing table, or the states of the parents,
-//! the lower one first; then a log's directory, a list of waiters or a read limiter, of which no two
-//! are held at once.
+//! the lower one first; then a log's directory, a list of waiters, a read limiter or the tallies of
+//! readers, of which no two are held at once.
 
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -31,7 +31,7 @@ use crate::log::Log;
 use crate::record::Origin;
 use crate::sequence::SequenceNumber;
 use crate::shard_id::ShardId;
-use crate::sync::{Arc, Mutex, OnceLock, OwnLine};
+use crate::sync::{Arc, BriefMutex, OnceLock, OwnLine};
 
 mod aftermath;
 mod batch;
@@ -56,6 +56,7 @@ pub use settings::OnFull;
 pub(crate) use aftermath::Aftermath;
 #[cfg(feature = "testing")]
 pub(crate) use hooks::{Hooked, Hooks, Verdict};
+pub(crate) use reads::Tally;
 pub(crate) use settings::Settings;
 pub(crate) use state::{Appended, Refusal};
 pub(crate) use waiters::WaiterId;
@@ -80,7 +81,7 @@ struct Core {
     created_ms: u64,
     closing: OnceLock<Arc<Closing>>,
     log: Log,
-    state: OwnLine<Mutex<State>>,
+    state: OwnLine<BriefMutex<State>>,
     /// Readers that wait for records.
     readers: OwnLine<Waiters>,
     /// Puts that wait for room.
@@ -138,7 +139,7 @@ impl Shard {
             parents: new.parents,
             created_ms: new.created_ms,
             log: Log::new(),
-            state: OwnLine(Mutex::new(State::new(&settings, new.created_ms))),
+            state: OwnLine(BriefMutex::new(State::new(&settings, new.created_ms))),
             closing: OnceLock::new(),
             readers: OwnLine::default(),
             putters: OwnLine::default(),

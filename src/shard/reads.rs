@@ -5,21 +5,54 @@ use std::task::Waker;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_LIMIT_MAX, Limits, ReadLimiter};
-use crate::log::{Cursor, FIRST_PLACE, ReadLimit};
+use crate::log::{Cursor, FIRST_PLACE, ReadLimit, Spans};
 use crate::record::Origin;
 use crate::sequence::SequenceNumber;
 use crate::shard::{Aftermath, Closing, RecordBatch, Shard, WaiterId};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering, OwnLine, PlainArc};
 
 /// What readers write, on a line that no writer of records looks at.
 #[derive(Debug)]
 pub(super) struct Reads {
-    pub(super) records: AtomicU64,
-    pub(super) bytes: AtomicU64,
+    tallies: Mutex<Tallies>,
     pub(super) throttled: AtomicU64,
     limiter: Option<Mutex<ReadLimiter>>,
+}
+
+/// What one reader of a shard was given.
+///
+/// Only the reader writes it: a count that all readers share costs each a locked instruction, and goes
+/// from core to core with each batch. Nothing is allocated before the first record.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    given: Given,
+    shown: Option<PlainArc<OwnLine<Shown>>>,
+}
+
+/// Records and bytes that were handed out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Given {
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+}
+
+/// What a [`Tally`] says, where others may look at it.
+#[derive(Debug, Default)]
+struct Shown {
+    records: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// The tallies of all readers.
+#[derive(Debug, Default)]
+struct Tallies {
+    /// What readers were given that are gone.
+    gone: Given,
+    shown: Vec<PlainArc<OwnLine<Shown>>>,
+    /// How many there may be before those that are gone are looked for.
+    shown_max: usize,
 }
 
 impl Shard {
@@ -82,7 +115,12 @@ impl Shard {
 
     /// Pulls what is there, up to `limit` records and 10 MiB, and moves the cursor. Never waits.
     #[inline]
-    pub(crate) fn read(&self, cursor: &mut Cursor, limit: usize) -> Result<RecordBatch, Error> {
+    pub(crate) fn read(
+        &self,
+        cursor: &mut Cursor,
+        limit: usize,
+        tally: &mut Tally,
+    ) -> Result<RecordBatch, Error> {
         if !(1..=GET_RECORDS_LIMIT_MAX).contains(&limit) {
             return Err(Error::InvalidLimit { limit });
         }
@@ -90,7 +128,7 @@ impl Shard {
         core.settings.check_not_deleted()?;
         #[cfg(feature = "testing")]
         if let Some(hooked) = &core.settings.hooked {
-            return self.read_hooked(hooked, cursor, limit);
+            return self.read_hooked(hooked, cursor, limit, tally);
         }
         // Before `next` is looked at: nothing is accepted after the closing.
         let closing = core.closing.get();
@@ -98,15 +136,15 @@ impl Shard {
         if cursor.place >= core.log.next() && closing.is_none() && core.reads.limiter.is_none() {
             return Ok(RecordBatch::empty(core.origin));
         }
-        self.read_at(core.settings.clock.now(), cursor, limit, closing)
+        self.read_at(core.settings.clock.now(), (cursor, limit), closing, tally)
     }
 
     pub(super) fn read_at(
         &self,
         now: Timestamp,
-        cursor: &mut Cursor,
-        limit: usize,
+        (cursor, limit): (&mut Cursor, usize),
         closing: Option<&Arc<Closing>>,
+        tally: &mut Tally,
     ) -> Result<RecordBatch, Error> {
         let core = &*self.core;
         self.limit_read(now, ReadLimiter::try_get_records)?;
@@ -114,7 +152,7 @@ impl Shard {
             records: limit as u64,
             bytes: GET_RECORDS_BYTES_MAX as u64,
         };
-        let batch = self.read_within(now, cursor, limit, closing);
+        let batch = self.read_within(now, (cursor, limit), closing, tally);
         if let Some(limiter) = core.reads.limiter.as_ref().filter(|_| !batch.is_empty()) {
             let bytes = batch.spans.user_bytes();
             limiter.lock().charge_bytes(now.as_millis(), bytes);
@@ -129,40 +167,42 @@ impl Shard {
         &self,
         cursor: &mut Cursor,
         limit: ReadLimit,
+        tally: &mut Tally,
     ) -> Result<RecordBatch, Error> {
         let core = &*self.core;
         core.settings.check_not_deleted()?;
         // Before `next` is looked at, as above.
         let closing = core.closing.get();
-        Ok(self.read_within(core.settings.clock.now(), cursor, limit, closing))
+        let now = core.settings.clock.now();
+        Ok(self.read_within(now, (cursor, limit), closing, tally))
     }
 
     #[inline]
     fn read_within(
         &self,
         now: Timestamp,
-        cursor: &mut Cursor,
-        limit: ReadLimit,
+        (cursor, limit): (&mut Cursor, ReadLimit),
         closing: Option<&Arc<Closing>>,
+        tally: &mut Tally,
     ) -> RecordBatch {
         let core = &*self.core;
         let cutoff = core.settings.cutoff(now);
-        let mut batch = RecordBatch::empty(core.origin);
+        let mut missed_count = 0;
         // Only a batch that is returned moves the cursor, whatever panics on the way.
         let mut at = *cursor;
         // A reader that asks for the trim horizon misses nothing, wherever that is by now.
         let asks_for_horizon = at.place == 0;
-        loop {
+        let spans = loop {
             let horizon = core.log.trim_horizon();
             if at.place < horizon {
                 if !asks_for_horizon {
-                    let missed = planted!(batch.missed_count, "missed_twice_told_once": 0);
-                    batch.missed_count = missed + (horizon - at.place);
+                    let before = planted!(missed_count, "missed_twice_told_once": 0);
+                    missed_count = before + (horizon - at.place);
                 }
                 at = Cursor::at(horizon);
             }
             if at.place >= core.log.next() {
-                break;
+                break Spans::EMPTY;
             }
             let before = at;
             let spans = core.log.read(&mut at, limit);
@@ -175,24 +215,22 @@ impl Shard {
                     drop(spans);
                     self.trim_expired(cutoff, &mut Aftermath::default());
                 }
-                Some(_) => {
-                    batch.spans = spans;
-                    break;
-                }
+                Some(_) => break spans,
             }
-        }
+        };
         let left_behind = at.place < core.log.next();
-        if left_behind {
-            batch.behind_since_ms = Some(now.as_millis());
-        } else {
-            let closing = planted!(closing, "end_looked_at_late": core.closing.get());
-            batch.closing = closing.map(Arc::clone);
-        }
-        if !batch.is_empty() {
-            core.reads.count(&batch);
+        if !spans.is_empty() {
+            core.reads.count(&spans, tally);
         }
         *cursor = at;
-        batch
+        let closing = planted!(closing, "end_looked_at_late": core.closing.get());
+        RecordBatch {
+            origin: core.origin,
+            spans,
+            missed_count,
+            behind_since_ms: left_behind.then_some(now.as_millis()),
+            closing: closing.filter(|_| !left_behind).map(Arc::clone),
+        }
     }
 
     /// Whether a reader at the cursor would learn anything new.
@@ -322,19 +360,80 @@ impl Shard {
 impl Reads {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            records: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
+            tallies: Mutex::default(),
             throttled: AtomicU64::new(0),
             limiter: ReadLimiter::new(limits).map(Mutex::new),
         }
     }
 
-    /// Counts a batch that is handed to a reader.
+    /// What all readers were given.
+    pub(super) fn given(&self) -> Given {
+        let tallies = self.tallies.lock();
+        let shown = tallies.shown.iter().map(|shown| shown.given());
+        shown.fold(tallies.gone, Given::plus)
+    }
+
+    /// Counts records that are handed to a reader.
     #[inline]
-    fn count(&self, batch: &RecordBatch) {
-        self.records
-            .fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.bytes
-            .fetch_add(batch.spans.user_bytes(), Ordering::Relaxed);
+    fn count(&self, spans: &Spans, tally: &mut Tally) {
+        let records = spans.len() as u64;
+        let bytes = spans.user_bytes();
+        tally.given = tally.given.plus(Given { records, bytes });
+        tally
+            .shown
+            .get_or_insert_with(|| self.show_tally())
+            .show(tally.given);
+    }
+
+    /// Makes a new reader's tally one of all.
+    #[cold]
+    fn show_tally(&self) -> PlainArc<OwnLine<Shown>> {
+        let shown = PlainArc::<OwnLine<Shown>>::default();
+        self.tallies.lock().add(PlainArc::clone(&shown));
+        shown
+    }
+}
+
+impl Tallies {
+    fn add(&mut self, shown: PlainArc<OwnLine<Shown>>) {
+        if self.shown.len() >= self.shown_max {
+            let gone = &mut self.gone;
+            self.shown.retain_mut(|shown| {
+                // Nobody else has it any more.
+                let is_gone = PlainArc::get_mut(shown).is_some();
+                if is_gone {
+                    *gone = gone.plus(shown.given());
+                }
+                !is_gone
+            });
+            self.shown_max = (self.shown.len() * 2).max(8);
+        }
+        self.shown.push(shown);
+    }
+}
+
+impl Shown {
+    #[inline]
+    fn show(&self, given: Given) {
+        // Relaxed: figures, of which nothing else depends.
+        self.records.store(given.records, Ordering::Relaxed);
+        self.bytes.store(given.bytes, Ordering::Relaxed);
+    }
+
+    fn given(&self) -> Given {
+        Given {
+            records: self.records.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Given {
+    #[inline]
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            bytes: self.bytes + other.bytes,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Writing to a shard: what its lock guards.
 
+use std::num::NonZeroU64;
 use std::task::Waker;
 
 use crate::clock::Timestamp;
@@ -8,7 +9,6 @@ use crate::limits::WriteLimiter;
 use crate::log::Writer;
 use crate::shard::aftermath::Leftover;
 use crate::shard::{Aftermath, Core, OnFull, Settings, Shard, WaiterId};
-use crate::sync::{MutexGuard, spin_loop};
 
 /// What the lock guards.
 #[derive(Debug)]
@@ -33,9 +33,11 @@ pub(crate) enum Refusal {
 }
 
 /// Where a record went.
-#[derive(Clone, Copy, Debug)]
+///
+/// Its place is never 0, so that this or a [`Refusal`] are two words, which a call returns in registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Appended {
-    pub(crate) place: u64,
+    pub(crate) place: NonZeroU64,
     pub(crate) arrival_ms: u64,
 }
 
@@ -51,7 +53,7 @@ impl Appender<'_> {
     pub(crate) fn append(
         &mut self,
         key: &str,
-        payload: Payload<'_, '_>,
+        payload: &mut Payload<'_, '_>,
     ) -> Result<Appended, Refusal> {
         self.state.append(self.core, self.now, key, payload)
     }
@@ -59,12 +61,14 @@ impl Appender<'_> {
 
 impl Shard {
     /// Appends one record, or leaves its data as it was. `now` is the stream's time.
-    #[inline]
+    ///
+    /// Never inlined: this is what a put has in common, and short to call.
+    #[inline(never)]
     pub(crate) fn append(
         &self,
         now: Timestamp,
         key: &str,
-        payload: Payload<'_, '_>,
+        payload: &mut Payload<'_, '_>,
     ) -> Result<Appended, Refusal> {
         self.change(|core, state| state.append(core, now, key, payload))
     }
@@ -105,10 +109,7 @@ impl Shard {
     #[inline]
     fn change<R>(&self, change: impl FnOnce(&Core, &mut State) -> R) -> R {
         let core = &*self.core;
-        let mut state = match core.state.try_lock() {
-            Some(state) => state,
-            None => core.lock_patiently(),
-        };
+        let mut state = core.state.lock();
         let before = state.writer.next();
         let result = change(core, &mut state);
         state.writer.publish(&core.log);
@@ -137,29 +138,6 @@ impl Shard {
     }
 }
 
-impl Core {
-    /// Takes the lock that another writer holds.
-    ///
-    /// It stays away for some microseconds before it asks again: the other one goes on meanwhile with
-    /// the shard's lines in its own cache, which is several times as fast as handing them to and fro
-    /// for each record: two threads on one shard get about twice as much through. Longer still, it
-    /// would be felt where writers meet but now and then.
-    #[cold]
-    fn lock_patiently(&self) -> MutexGuard<'_, State> {
-        const ROUNDS: u32 = 3;
-        const SPINS: u32 = 256;
-        for round in 0..ROUNDS {
-            for _ in 0..SPINS << round {
-                spin_loop();
-            }
-            if let Some(state) = self.state.try_lock() {
-                return state;
-            }
-        }
-        self.state.lock()
-    }
-}
-
 impl State {
     pub(super) fn new(settings: &Settings, created_ms: u64) -> Self {
         let limiter = WriteLimiter::new(&settings.limits, settings.record_bytes_max());
@@ -181,7 +159,7 @@ impl State {
         core: &Core,
         now: Timestamp,
         key: &str,
-        payload: Payload<'_, '_>,
+        payload: &mut Payload<'_, '_>,
     ) -> Result<Appended, Refusal> {
         if planted!(self.closed, "put_behind_the_end": false) {
             return Err(Refusal::Closed);
@@ -193,6 +171,7 @@ impl State {
         let (place, arrival_ms) =
             self.writer
                 .append(&core.log, (now.as_millis(), cutoff), key, payload);
+        let place = NonZeroU64::new(place).expect("places begin with 1");
         Ok(Appended { place, arrival_ms })
     }
 

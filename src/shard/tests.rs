@@ -22,7 +22,7 @@ fn writers_readers_and_constants_share_no_cache_line() {
     assert_eq!(align_of::<Core>() % LINE_BYTES, 0);
     assert_eq!(size_of::<Core>() % LINE_BYTES, 0);
 
-    let by_puts = lines!(Core: state.OwnLine<Mutex<State>>);
+    let by_puts = lines!(Core: state.OwnLine<BriefMutex<State>>);
     let by_readers = lines!(Core:
         readers.OwnLine<Waiters>,
         reads.OwnLine<Reads>,

@@ -32,7 +32,7 @@ use crate::error::Error;
 use crate::limits::GET_RECORDS_LIMIT_MAX;
 use crate::log::{Cursor, FIRST_PLACE};
 use crate::record::Origin;
-use crate::shard::{RecordBatch, Shard, WaiterId};
+use crate::shard::{RecordBatch, Shard, Tally, WaiterId};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
 use crate::stream::{Lineage, ShardFilter, Stream};
@@ -92,6 +92,7 @@ type Unfinished = BTreeMap<ShardId, (Arc<Lineage>, Cursor)>;
 struct Slot {
     lineage: Arc<Lineage>,
     cursor: Cursor,
+    tally: Tally,
     waiter: Option<WaiterId>,
 }
 
@@ -353,7 +354,10 @@ impl Subscription {
                 slot.wait(&self.line);
                 continue;
             }
-            let batch = slot.lineage.shard.read(&mut slot.cursor, limit)?;
+            let batch = slot
+                .lineage
+                .shard
+                .read(&mut slot.cursor, limit, &mut slot.tally)?;
             self.last_origin = batch.origin;
             turn.end();
             if batch.shard_ended() {
@@ -416,6 +420,7 @@ impl Subscription {
                 Slot {
                     lineage,
                     cursor,
+                    tally: Tally::default(),
                     waiter: None,
                 },
             );
@@ -485,6 +490,7 @@ impl Clone for Subscription {
                 Slot {
                     lineage,
                     cursor,
+                    tally: Tally::default(),
                     waiter,
                 },
             )

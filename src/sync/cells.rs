@@ -35,6 +35,12 @@ impl Cells {
         self.units.len()
     }
 
+    /// Where the units begin.
+    #[inline]
+    pub(crate) const fn as_ptr(&self) -> *const Unit {
+        self.units.as_ptr()
+    }
+
     /// Units that are about to be read.
     #[inline]
     #[cfg_attr(all(test, loom), track_caller)]

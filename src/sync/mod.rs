@@ -1,6 +1,6 @@
 //! The primitives of concurrency, in one place, so that a model checker can stand in for them.
 //!
-//! Nothing else in the crate names `std::sync`, `std::thread`, `UnsafeCell` or `parking_lot`.
+//! Nothing else in the crate names `std::sync`, `std::thread`, `UnsafeCell`, `parking_lot` or `spin`.
 //!
 //! # Models and schedules
 //!
@@ -13,6 +13,8 @@
 
 use std::{io, thread};
 
+#[cfg(not(all(test, any(loom, shuttle))))]
+mod brief;
 mod cells;
 #[cfg(all(test, loom))]
 mod modelled;
@@ -25,6 +27,8 @@ mod scheduled;
 #[cfg(all(test, any(loom, shuttle)))]
 mod shaped;
 
+#[cfg(not(all(test, any(loom, shuttle))))]
+pub(crate) use brief::BriefMutex;
 pub(crate) use cells::{Cells, Unit};
 #[cfg(all(test, loom))]
 pub(crate) use modelled::*;
@@ -46,6 +50,8 @@ pub(crate) const MODELLED: bool = cfg!(all(test, any(loom, shuttle)));
 pub(crate) use std::sync::Arc as PlainArc;
 /// Never modelled: made once a process, and no part of what a model looks at.
 pub(crate) use std::sync::LazyLock;
+/// Never modelled: the other form of a value that one thread has, made when it is asked for.
+pub(crate) use std::sync::OnceLock as PlainOnceLock;
 /// Never modelled: what the hooks of tests know their stream by.
 #[cfg(feature = "testing")]
 pub(crate) use std::sync::Weak as PlainWeak;

@@ -18,6 +18,9 @@ pub(crate) struct MutexGuard<'a, T> {
     inner: Option<locks::MutexGuard<'a, T>>,
 }
 
+/// Those who wait for it wait for each other, as those of any lock do.
+pub(crate) use self::Mutex as BriefMutex;
+
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {

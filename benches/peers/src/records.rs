@@ -141,6 +141,12 @@ impl Records {
         }
     }
 
+    /// The same data, to look at.
+    #[inline]
+    pub fn data_ref(&self, index: usize) -> &Bytes {
+        &self.data[index & (self.data.len() - 1)]
+    }
+
     /// The same data as brooklet takes it: lent, where a channel has to count a reference.
     #[inline]
     pub fn lent(&self, index: usize) -> Data<'_> {

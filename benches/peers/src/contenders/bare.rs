@@ -2,8 +2,9 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Thread};
+use std::time::SystemTime;
 
 use md5::{Digest, Md5};
 use parking_lot::Mutex;
@@ -120,5 +121,65 @@ impl Sink for OnlyMd5 {
 impl Source for OnlyMd5 {
     fn take(&mut self, _: &mut Tally) -> bool {
         false
+    }
+}
+
+/// Takes a lock that nobody else wants, with one locked instruction, and gives it back with a store.
+#[derive(Debug, Default)]
+pub struct OnlyLock(AtomicBool);
+
+impl Sink for OnlyLock {
+    #[inline]
+    fn put(&mut self, _: &Records, _: usize) {
+        let lock = black_box(&self.0);
+        let taken = lock.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+        assert_eq!(taken, Ok(false), "nobody else has it");
+        lock.store(false, Ordering::Release);
+    }
+}
+
+/// Reads the time.
+#[derive(Debug)]
+pub struct OnlyTime;
+
+impl Sink for OnlyTime {
+    #[inline]
+    fn put(&mut self, _: &Records, _: usize) {
+        black_box(SystemTime::now());
+    }
+}
+
+/// Copies keys and data into memory, one behind the other, and from the beginning again when it is full.
+#[derive(Debug)]
+pub struct OnlyCopy {
+    memory: Vec<u8>,
+    next: usize,
+}
+
+impl OnlyCopy {
+    /// With room for so many records.
+    pub fn new(records: &Records, capacity: usize) -> Self {
+        let record_bytes = Records::KEY_BYTES + records.data_bytes();
+        Self {
+            memory: vec![0; record_bytes * capacity],
+            next: 0,
+        }
+    }
+}
+
+impl Sink for OnlyCopy {
+    #[inline]
+    fn put(&mut self, records: &Records, index: usize) {
+        let (key, data) = (records.key_text(index).as_bytes(), records.data_ref(index));
+        let record_bytes = key.len() + data.len();
+        if self.next + record_bytes > self.memory.len() {
+            self.next = 0;
+        }
+        let (to_key, to_data) =
+            self.memory[self.next..self.next + record_bytes].split_at_mut(key.len());
+        to_key.copy_from_slice(key);
+        to_data.copy_from_slice(data);
+        self.next += record_bytes;
+        black_box(&mut self.memory);
     }
 }

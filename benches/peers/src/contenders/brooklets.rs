@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::ops::Range;
 use std::time::Duration;
 
-use brooklet::{PartitionKey, Producer, ShardIterator, StartingPosition, Stream};
+use brooklet::{PartitionKey, Producer, ShardIterator, StartingPosition, Stream, StreamBuilder};
 use crossbeam_channel::{Receiver, never, select};
 
 use crate::contenders::{Carries, Sink, Source, Wait};
@@ -19,6 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A stream with room for `capacity` of these records in each shard.
 pub fn stream(shards: u32, capacity: usize, data_bytes: usize) -> Stream {
+    builder(shards, capacity, data_bytes)
+        .build()
+        .expect("the settings are valid")
+}
+
+/// What builds such a stream.
+pub fn builder(shards: u32, capacity: usize, data_bytes: usize) -> StreamBuilder {
     // As the builder's documentation counts: 8 bytes, key and data rounded up, and a handle
     // of 32 bytes for data of over 512.
     let handle = if data_bytes > 512 { 32 } else { 0 };
@@ -26,8 +33,6 @@ pub fn stream(shards: u32, capacity: usize, data_bytes: usize) -> Stream {
     Stream::builder("peers")
         .shard_count(shards)
         .capacity_bytes((capacity * record) as u64)
-        .build()
-        .expect("the settings are valid")
 }
 
 /// An iterator over a shard, from its oldest record on.

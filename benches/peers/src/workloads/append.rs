@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use brooklet::{Limits, ManualClock, Stream, StreamBuilder, TickingClock};
 use parking_lot::Mutex;
 
-use crate::contenders::bare::{self, Nothing, OnlyMd5};
+use crate::contenders::bare::{self, Nothing, OnlyCopy, OnlyLock, OnlyMd5, OnlyTime};
 use crate::contenders::brooklets::{self, Hashed, Text, Views};
 use crate::contenders::ferro::{self, Ferrokinesis};
 use crate::contenders::logs::{self, Ring};
@@ -152,26 +153,35 @@ impl Field {
 
     /// brooklet with keys that were hashed beforehand.
     fn add_hashed(&mut self, label: &'static str, shards: u32) {
-        let stream = brooklets::stream(shards, CAPACITY, self.records.data_bytes());
-        let sink = Hashed::new(&stream, &self.records);
-        let unread = if shards == 1 {
-            Unread::Retained
-        } else {
-            Unread::RetainedByShard
-        };
-        self.add(label, brooklets::CARRIES, (sink, views(&stream)), unread);
+        let stream = self.builder(shards).build();
+        self.add_stream(label, &stream.expect("the settings are valid"));
+    }
+
+    fn add_stream(&mut self, label: &'static str, stream: &Stream) {
+        let sink = Hashed::new(stream, &self.records);
+        let unread = retained(stream);
+        self.add(label, brooklets::CARRIES, (sink, views(stream)), unread);
     }
 
     /// brooklet with keys as text.
     fn add_text(&mut self, label: &'static str, shards: u32) {
-        let stream = brooklets::stream(shards, CAPACITY, self.records.data_bytes());
+        let stream = self.builder(shards).build();
+        self.add_text_stream(label, &stream.expect("the settings are valid"));
+    }
+
+    fn add_text_stream(&mut self, label: &'static str, stream: &Stream) {
         let sink = Text(stream.producer());
-        let unread = if shards == 1 {
-            Unread::Retained
-        } else {
-            Unread::RetainedByShard
-        };
-        self.add(label, brooklets::CARRIES, (sink, views(&stream)), unread);
+        let unread = retained(stream);
+        self.add(label, brooklets::CARRIES, (sink, views(stream)), unread);
+    }
+
+    fn builder(&self, shards: u32) -> StreamBuilder {
+        brooklets::builder(shards, CAPACITY, self.records.data_bytes())
+    }
+
+    /// A part of a put, by itself.
+    fn add_part<S: Sink + 'static>(&mut self, label: &'static str, sink: S) {
+        self.add(label, bare::CARRIES, (sink, Nothing), Unread::Lost);
     }
 
     fn add_tokio(&mut self, label: &'static str) {
@@ -257,6 +267,15 @@ impl Field {
             contenders: self.contenders,
             bars,
         }
+    }
+}
+
+/// How a stream of brooklet retains.
+fn retained(stream: &Stream) -> Unread {
+    if stream.shards().len() == 1 {
+        Unread::Retained
+    } else {
+        Unread::RetainedByShard
     }
 }
 
@@ -467,4 +486,52 @@ pub fn batches_of_new_keys(options: &Options) -> Workload {
         "append in batches of 500, four shards, every key new".to_owned(),
         bars,
     )
+}
+
+/// What each guarantee of a put costs: brooklet without it where it can be had without, and what the
+/// machine takes for it by itself.
+pub fn guarantees(options: &Options) -> Workload {
+    let still = |builder: StreamBuilder| builder.clock(ManualClock::default());
+    let build = |builder: StreamBuilder| builder.build().expect("the settings are valid");
+    let mut field = Field::new(options, repeating(options, 100), 1);
+    field.add_hashed("brooklet", 1);
+    let ticking = TickingClock::new().expect("a thread can be started");
+    let stream = build(field.builder(1).clock(ticking));
+    field.add_stream("with a clock that ticks", &stream);
+    let stream = build(still(field.builder(1)));
+    field.add_stream("with a clock that stands still: A", &stream);
+    let stream = build(still(field.builder(1)).capacity_records(CAPACITY as u64));
+    field.add_stream("A, bounded by records", &stream);
+    let limits = Limits::unlimited().write_records_per_second(Some(u64::from(u32::MAX)));
+    let stream = build(still(field.builder(1)).limits(limits));
+    field.add_stream("A, with limits", &stream);
+    let stream = build(still(field.builder(4)));
+    field.add_stream("A, four shards", &stream);
+    let stream = build(still(field.builder(4)));
+    field.add_text_stream("A, four shards, &str keys that repeat", &stream);
+
+    let mut new_keys = Field::new(options, all_new(options), 1);
+    let stream = build(still(new_keys.builder(4)));
+    new_keys.add_text_stream("A, four shards, every key new", &stream);
+    let mut no_data = Field::new(options, repeating(options, 0), 1);
+    let stream = build(still(no_data.builder(1)));
+    no_data.add_stream("A, no data", &stream);
+    let mut large = Field::new(options, repeating(options, 1024), 1);
+    let stream = build(still(large.builder(1)));
+    large.add_stream("A, 1 KiB, of which the handle is kept", &stream);
+    let mut batches = Field::new(options, repeating(options, 100), BATCH);
+    let stream = build(still(batches.builder(1)));
+    batches.add_stream("A, in batches of 500", &stream);
+    for other in [new_keys, no_data, large, batches] {
+        field.contenders.extend(other.contenders);
+    }
+
+    let copy = OnlyCopy::new(&field.records, CAPACITY);
+    field.add_part("the machine, a lock nobody wants", OnlyLock::default());
+    field.add_part("the machine, the time", OnlyTime);
+    field.add_part("the machine, copying key and data", copy);
+    field.add_part("the machine, MD5 of a key", OnlyMd5);
+    field.add_baseline();
+    let title = "what each guarantee of a put costs, one shard, 100 bytes".to_owned();
+    field.workload(title, Vec::new())
 }

@@ -66,6 +66,11 @@ pub const ALL: &[Spec] = &[
         make: append::batches_of_new_keys,
     },
     Spec {
+        name: "guarantees",
+        about: "what each guarantee of a put costs",
+        make: append::guarantees,
+    },
+    Spec {
         name: "pipe",
         about: "one producer to one reader, one at a time",
         make: |options| pipe::singles(options, SMALL),
