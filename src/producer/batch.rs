@@ -40,10 +40,19 @@ impl<'p, 'a> Batch<'p, 'a> {
             self.append_all(shard, now);
         }
         if self.answers.in_order() == self.entries.len() {
-            Ok(self.answers)
+            Ok(self.into_answers())
         } else {
             self.put_rest()
         }
+    }
+
+    /// Data may panic as it is dropped: answers that were about to be returned would be lost, and leak.
+    fn into_answers(self) -> Answers {
+        let Self {
+            entries, answers, ..
+        } = self;
+        drop(entries);
+        answers
     }
 
     /// Appends all entries to the one shard that there is, up to the first that finds it closed, or
@@ -96,7 +105,7 @@ impl<'p, 'a> Batch<'p, 'a> {
                 known = self.producer.settled();
             }
         }
-        Ok(self.answers)
+        Ok(self.into_answers())
     }
 
     /// Appends the entries of one shard, in order. Those that find it closed are pending.

@@ -396,14 +396,18 @@ impl Stream {
 
     /// The shards that have not expired, and how many of them are open.
     pub(crate) fn visible_shards(&self, now: Timestamp) -> (Vec<Shard>, usize) {
-        let control = &self.control(now).control;
-        match control.phase.status() {
+        let held = self.control(now);
+        let control = &held.control;
+        let visible = match control.phase.status() {
             None | Some(StreamStatus::Creating | StreamStatus::Deleting) => (Vec::new(), 0),
             Some(_) => {
                 let open = control.shards().filter(|shard| shard.is_open()).count();
                 (control.shards().cloned().collect(), open)
             }
-        }
+        };
+        // Data may panic as it is dropped: what is about to be returned would be lost, and leak.
+        drop(held);
+        visible
     }
 
     /// Lists the shards that have not expired and that `is_listed`, which is told the horizon: what
@@ -414,12 +418,16 @@ impl Stream {
         now: Timestamp,
         is_listed: impl Fn(&Shard, u64) -> bool,
     ) -> ShardsNow {
-        let control = &self.control(now).control;
+        let held = self.control(now);
+        let control = &held.control;
         let is_listed = |lineage: &&Arc<Lineage>| is_listed(&lineage.shard, control.horizon_ms);
-        ShardsNow {
+        let listed = ShardsNow {
             lineages: control.shards.values().filter(is_listed).cloned().collect(),
             next_index: control.next_index,
-        }
+        };
+        // As above.
+        drop(held);
+        listed
     }
 
     /// Takes the control lock; forgets expired shards, and begins to take records in time.

@@ -20,13 +20,16 @@ impl Bucket {
         }
     }
 
-    /// What has flowed in since the bucket was last looked at; a clock that steps back adds nothing.
+    /// What has flowed in since the bucket was last looked at; a clock that steps back adds nothing, and
+    /// one that steps back by up to a second is somebody who asked it earlier: the time stays.
     pub fn fill(&mut self, now_ms: u64) {
         if now_ms > self.last_ms {
             let gained = u128::from(now_ms - self.last_ms) * self.per_second;
             self.level = self.size.min(self.level + gained);
         }
-        self.last_ms = now_ms;
+        if now_ms >= self.last_ms || self.last_ms - now_ms > 1_000 {
+            self.last_ms = now_ms;
+        }
     }
 
     pub fn has(&self, amount: u64) -> bool {
