@@ -16,7 +16,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use brooklet::protocol::{Body, Service};
+use brooklet::protocol::{Body, Encoding, Service};
 use brooklet::server::Server;
 use brooklet::{Limits, Registry, Stream};
 use cpu_time::ProcessTime;
@@ -25,6 +25,12 @@ use hyper_util::rt::TokioIo;
 
 const ROUNDS: usize = 15;
 const WARM_UP: usize = 2;
+
+/// Where a pull begins: a stream with 1,000 records.
+const GET_ITERATOR: (&str, &str) = (
+    "Kinesis_20131202.GetShardIterator",
+    r#"{"StreamName":"replay","ShardId":"0","ShardIteratorType":"TRIM_HORIZON"}"#,
+);
 
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
@@ -52,6 +58,8 @@ fn requests() {
     let cases = [
         ("put_record, 100 bytes", "PutRecord", put(100), 4000, 1),
         ("put_record, 1 KiB", "PutRecord", put(1024), 4000, 1),
+        // What comes before the service and after it.
+        ("health, 100 bytes", "PutRecord", put(100), 4000, 1),
         (
             "put_records, 500 x 1 KiB",
             "PutRecords",
@@ -69,11 +77,16 @@ fn requests() {
     ];
     println!("processor time of the server, us; the median of {ROUNDS} rounds, min..max");
     println!(
-        "{:28} {:>26} {:>26} {:>7}",
-        "", "brooklet", "does nothing", "ratio"
+        "{:28} {:>26} {:>26} {:>7} {:>16}",
+        "", "brooklet", "does nothing", "ratio", "without a socket"
     );
+    let (service, _registry) = service();
     for (name, operation, body, count, records) in cases {
-        let request = request(operation, &body);
+        let mut request = request(operation, &body);
+        if name.starts_with("health") {
+            let rest = request.split_off("POST /".len());
+            request = [b"GET /health".as_slice(), &rest].concat();
+        }
         let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..ROUNDS + WARM_UP {
             let (our, their) = if round % 2 == 0 {
@@ -92,8 +105,14 @@ fn requests() {
         let our = spread(&mut ours);
         let their = spread(&mut theirs);
         ratios.sort_by(f64::total_cmp);
+        let body = match operation {
+            // An iterator is good where it was made.
+            "GetRecords" => text_of(service.call(GET_ITERATOR.0, Encoding::Json, GET_ITERATOR.1)),
+            _ => body,
+        };
+        let alone = in_process(&service, operation, &body, count);
         println!(
-            "{name:28} {our:>26} {their:>26} {:>7.2}",
+            "{name:28} {our:>26} {their:>26} {:>7.2} {alone:>16.2}",
             ratios[ratios.len() / 2]
         );
         if records > 1 {
@@ -102,6 +121,40 @@ fn requests() {
         }
     }
     println!("the bar: a put_record at most 1.20, put_records 1.4 us a record, get_records 1.1\n");
+}
+
+fn text_of(response: http::Response<Body>) -> String {
+    match response.into_body() {
+        Body::Whole(bytes) => String::from_utf8(bytes.into()).expect("it is text"),
+        other => panic!("the answer is {other:?}"),
+    }
+}
+
+/// Microseconds that the service alone takes for a request, in this process.
+fn in_process(service: &Service, operation: &str, body: &str, count: u32) -> f64 {
+    let text = String::from_utf8(request(operation, "")).expect("it is text");
+    let headers = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(": "));
+    let builder = http::Request::builder().method("POST").uri("/");
+    let request = headers
+        .fold(builder, |builder, (name, value)| {
+            builder.header(name, value)
+        })
+        .body(bytes::Bytes::copy_from_slice(body.as_bytes()))
+        .expect("it is a request");
+    let mut rounds: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            let begun = ProcessTime::now();
+            for _ in 0..count {
+                drop(std::hint::black_box(service.respond(&request)));
+            }
+            begun.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+        })
+        .collect();
+    rounds.sort_by(f64::total_cmp);
+    rounds[rounds.len() / 2]
 }
 
 /// From the start of the binary to its first answer.
@@ -214,8 +267,9 @@ impl Peer {
 
     /// The body of a pull from the beginning of a stream with 1,000 records.
     fn iterator(&mut self) -> String {
-        let body = r#"{"StreamName":"replay","ShardId":"0","ShardIteratorType":"TRIM_HORIZON"}"#;
-        let answer = self.client.ask(&request("GetShardIterator", body));
+        let answer = self
+            .client
+            .ask(&request("GetShardIterator", GET_ITERATOR.1));
         let text = String::from_utf8_lossy(answer);
         let (_, body) = text.split_once("\r\n\r\n").expect("it has a body");
         body.to_owned()
@@ -340,21 +394,24 @@ fn serve(who: &str) {
     }
 }
 
-fn serve_brooklet() -> SocketAddr {
+/// A service with a stream to put into, and one with records to pull.
+fn service() -> (Service, Registry) {
     let registry = Registry::new();
     let orders = Stream::builder("orders").limits(Limits::unlimited());
     registry.create(orders).expect("the name is free");
-    let replay = registry
-        .create(Stream::builder("replay"))
-        .expect("the name is free");
+    let replay = Stream::builder("replay");
+    let replay = registry.create(replay).expect("the name is free");
     for _ in 0..1000 {
         let data = vec![b'x'; 1024];
-        replay
-            .producer()
-            .put_record("customer-17", data)
-            .expect("it is open");
+        let put = replay.producer().put_record("customer-17", data);
+        put.expect("it is open");
     }
-    let server = Server::start(&Service::new(&registry)).expect("loopback");
+    (Service::new(&registry), registry)
+}
+
+fn serve_brooklet() -> SocketAddr {
+    let (service, _registry) = service();
+    let server = Server::start(&service).expect("loopback");
     let address = server.local_addr();
     // It serves as long as the process lives.
     std::mem::forget(server);
