@@ -107,7 +107,7 @@ fn a_back_off_lasts_until_the_clock_is_turned() {
     let put = || client.put_record().stream_name("orders").partition_key("k");
     block_on(put().data(data()).send()).expect("a second's worth");
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| block_on(put().data(data()).send()));
+        let waiting = scope.spawn(|| block_on(put().data(data()).send()).map_err(Box::new));
         while world.clock.sleeper_count() == 0 {
             std::thread::yield_now();
         }
