@@ -704,6 +704,43 @@ fn a_body_that_is_no_request_is_told_without_a_text() {
     );
 }
 
+/// Faults are made in the engine, so that code behind this door meets them, too.
+#[cfg(feature = "testing")]
+#[test]
+fn faults_of_a_registry_are_seen_on_the_wire() {
+    let faults = brooklet::testing::FaultPlan::new();
+    let registry = Registry::builder().faults(&faults).build();
+    let account = Account {
+        clock: ManualClock::default(),
+        service: Service::new(&registry),
+    };
+    account.create("orders", 1);
+    faults.on_put().nth(1).throttle();
+    faults.on_put().nth(2).drop_answer();
+    let put = json!({"StreamName": "orders", "PartitionKey": "a", "Data": "YQ=="});
+    let name =
+        |(status, answer): (u16, Value)| (status, answer["__type"].as_str().map(str::to_owned));
+    let first = name(account.raw("PutRecord", put.to_string()));
+    assert_eq!(
+        first,
+        (
+            400,
+            Some("ProvisionedThroughputExceededException".to_owned())
+        )
+    );
+    let second = name(account.raw("PutRecord", put.to_string()));
+    assert_eq!(second, (500, Some("InternalFailure".to_owned())));
+    account.ok("PutRecord", &put);
+    let get = json!({"ShardIterator": account.iterator(0, "TRIM_HORIZON")});
+    let records = account.ok("GetRecords", &get)["Records"].clone();
+    assert_eq!(
+        records.as_array().map(Vec::len),
+        Some(2),
+        "what was lost was the answer"
+    );
+    faults.assert_all_injected();
+}
+
 proptest! {
     #![proptest_config(common::cases(256))]
 

@@ -360,3 +360,7 @@
 //! - [`StreamBuilder::capacity_records`](crate::StreamBuilder::capacity_records) of a few records lets a
 //!   reader be overtaken in a test of a few lines.
 //! - [`Stream::close`](crate::Stream::close) ends every reader's loop.
+//! - With the feature, the chapter *Capture and simulation* (`manual::simulation`) has the rest: a
+//!   failing run that is kept in a file and replayed, and a consumer under simulation.
+//! - Code that uses the AWS SDK meets the same faults, on the same clock: see
+//!   [On the wire](super::on_the_wire).
