@@ -12,9 +12,6 @@ use brooklet::server::{Answered, Server, ServerError, Tls};
 use brooklet::{Limits, Registry, Stream};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Streams with the words and rules of Amazon Kinesis, in this process's memory.
 #[derive(Parser)]
 #[command(name = "brooklet", version, max_term_width = 100)]

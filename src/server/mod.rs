@@ -26,9 +26,9 @@
 //! # Promises, and how they could break
 //!
 //! 1. **Nobody is let in by accident**: the address is one of loopback unless signatures are checked
-//!    or the user insists; a web page cannot ask, under its own name or another ([`Gate`]).
+//!    or the user insists; a web page cannot ask, under its own name or another (`gate`).
 //! 2. **A client takes no more than its share**: connections, heads, bodies, subscriptions and the
-//!    memory of all bodies are bounded; whoever keeps the server waiting is cut off ([`Connections`]).
+//!    memory of all bodies are bounded; whoever keeps the server waiting is cut off (`watch`).
 //!    The limits on clients are in real time, whichever clock the streams have.
 //! 3. **A panic fails one request**: it is answered with 500, and the server lives.
 //! 4. **An answer is on its way as soon as it is there**: nothing waits for more to send.
