@@ -101,11 +101,11 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// Checks that nothing is missing in the header.
 fn check_authorization(authorization: &str, headers: &HeaderMap) -> Result<(), Exception> {
+    const PARAMETERS: [&str; 3] = ["Credential", "Signature", "SignedHeaders"];
     let mut missing = String::new();
-    for parameter in ["Credential", "Signature", "SignedHeaders"] {
-        if !has_parameter(authorization, parameter) {
-            missing += &format!("Authorization header requires '{parameter}' parameter. ");
-        }
+    let found = parameters(authorization, PARAMETERS);
+    for (parameter, _) in PARAMETERS.iter().zip(found).filter(|(_, found)| !found) {
+        missing += &format!("Authorization header requires '{parameter}' parameter. ");
     }
     if !headers.contains_key("x-amz-date") && !headers.contains_key(header::DATE) {
         missing += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' \
@@ -119,12 +119,16 @@ fn check_authorization(authorization: &str, headers: &HeaderMap) -> Result<(), E
     )))
 }
 
-/// Whether a header of credentials has a parameter with a value.
-fn has_parameter(authorization: &str, parameter: &str) -> bool {
-    authorization.split([',', ' ']).any(|part| {
+/// Which parameters a header of credentials has, with values.
+fn parameters(authorization: &str, names: [&str; 3]) -> [bool; 3] {
+    let mut found = [false; 3];
+    for part in authorization.split([',', ' ']) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        name.trim() == parameter && !value.is_empty()
-    })
+        for (found, wanted) in found.iter_mut().zip(names) {
+            *found |= name.trim() == wanted && !value.is_empty();
+        }
+    }
+    found
 }
 
 /// Checks that nothing is missing in the query.

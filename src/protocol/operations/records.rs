@@ -141,12 +141,22 @@ fn put_entry(call: &Call<'_>, stream: &Stream, entry: PutEntry<'_>, is_encrypted
         other => call.exception(stream.name(), &other),
     })?;
     let put = put.first().expect("one record was put");
-    Ok(Output::Members(
-        Value::structure()
-            .with("ShardId", put.shard_id().to_string())
-            .with("SequenceNumber", put.sequence_number().to_string())
-            .with_some("EncryptionType", is_encrypted.then_some("KMS")),
-    ))
+    if call.encoding == Encoding::Cbor || is_encrypted {
+        return Ok(Output::Members(
+            Value::structure()
+                .with("ShardId", put.shard_id().to_string())
+                .with("SequenceNumber", put.sequence_number().to_string())
+                .with_some("EncryptionType", is_encrypted.then_some("KMS")),
+        ));
+    }
+    // The usual answer, without a value for each member.
+    let (shard_id, number) = (put.shard_id(), put.sequence_number());
+    let mut out = Vec::with_capacity(128);
+    json::write_fmt(
+        &mut out,
+        format_args!(r#"{{"ShardId":"{shard_id}","SequenceNumber":"{number}"}}"#),
+    );
+    Ok(Output::Encoded(out))
 }
 
 /// Puts the record of a body that is as bodies should be; `None` if this one is not.
