@@ -5,6 +5,8 @@
 //! A promise that only one door keeps is a bug of the others: all run on the same engine.
 
 mod door;
+#[cfg(feature = "server")]
+mod http;
 mod promises;
 mod rust;
 #[cfg(feature = "protocol")]
@@ -29,4 +31,10 @@ doors! {
 doors! {
     json_in_process: wire::Wire::open(wire::InProcess::json),
     cbor_in_process: wire::Wire::open(wire::InProcess::cbor),
+}
+
+#[cfg(feature = "server")]
+doors! {
+    json_over_http_1: wire::Wire::open(http::Http1::json),
+    cbor_over_http_2: wire::Wire::open(http::Http2::cbor),
 }
