@@ -340,7 +340,8 @@ mod a_clock_that_turns_itself {
             let stream = stream_on(&clock);
             let mut reader = stream.subscribe(Latest).expect("good");
             thread::scope(|scope| {
-                scope.spawn(clock.taking_part(|| {
+                // Both take part before one of them begins.
+                let write = clock.taking_part(|| {
                     for n in 0..10 {
                         clock.pass(MINUTE);
                         stream
@@ -349,8 +350,8 @@ mod a_clock_that_turns_itself {
                             .expect("taken");
                     }
                     stream.close();
-                }));
-                let reading = scope.spawn(clock.taking_part(|| {
+                });
+                let read = clock.taking_part(|| {
                     let mut lag = Duration::ZERO;
                     while !reader.is_finished() {
                         let batch = reader.get_records_timeout(1, DAY).expect("it reads");
@@ -360,7 +361,9 @@ mod a_clock_that_turns_itself {
                         }
                     }
                     lag
-                }));
+                });
+                scope.spawn(write);
+                let reading = scope.spawn(read);
                 assert_eq!(reading.join().expect("no panic"), Duration::ZERO);
             });
             assert_eq!(clock.monotonic(), 10 * MINUTE);
