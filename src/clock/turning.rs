@@ -60,6 +60,9 @@ impl ManualClock {
     /// ```
     ///
     /// It does not turn to the end of all time: who waits without a bound, and for nobody, waits for ever.
+    ///
+    /// Make all functions that take part before the first of them begins: the clock does not wait for
+    /// threads that it does not know of yet.
     pub fn turning_itself(start: impl Into<Timestamp>) -> Self {
         let clock = Self::new(start);
         clock.shared.turned.lock().turning.itself = true;
