@@ -15,7 +15,7 @@
 //! A test gives the service a client that asks no network. The rest of the service's code stays as it
 //! is: it is given a client, as it is in production.
 //!
-//! ```ignore
+//! ```rs
 //! let registry = brooklet::Registry::new();
 //! let client = aws_sdk_kinesis::Client::new(&brooklet::aws::config(&registry));
 //! ```
