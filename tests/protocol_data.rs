@@ -741,6 +741,48 @@ fn faults_of_a_registry_are_seen_on_the_wire() {
     faults.assert_all_injected();
 }
 
+/// What is sent must not come back many times as large, nor take long.
+#[test]
+fn very_many_small_things_are_refused_in_little() {
+    let account = Account::with_stream(1);
+    let few = vec![json!({}); 20_000];
+    let (_, text) = account.refused(
+        "PutRecords",
+        &json!({"StreamName": "orders", "Records": few}),
+    );
+    assert!(text.len() < 200_000, "{}", text.len());
+    let very_many = format!(
+        r#"{{"StreamName":"orders","Records":[{}]}}"#,
+        vec!["{}"; 1_000_000].join(",")
+    );
+    let (status, answer) = account.raw("PutRecords", very_many);
+    assert_eq!(
+        (status, answer),
+        (400, json!({"__type": "SerializationException"}))
+    );
+    let tags: Vec<_> = (0..40_000).map(|key| format!(r#""{key}":"x""#)).collect();
+    let tags = format!(r#"{{"StreamName":"orders","Tags":{{{}}}}}"#, tags.join(","));
+    let (status, answer) = account.raw("AddTagsToStream", tags);
+    assert_eq!(
+        (status, &answer["__type"]),
+        (400, &json!("ValidationException"))
+    );
+    let digits = "9".repeat(20_000);
+    let put =
+        json!({"StreamName": "orders", "PartitionKey": "a", "Data": "", "ExplicitHashKey": digits});
+    assert_eq!(account.refused("PutRecord", &put).0, "ValidationException");
+}
+
+#[test]
+fn of_a_tag_that_is_given_twice_the_last_counts() {
+    let account = Account::with_stream(1);
+    let body = r#"{"StreamName":"orders","Tags":{"a":"first","b":"only","a":"last"}}"#;
+    assert_eq!(account.raw("AddTagsToStream", body).0, 200);
+    let tags = account.ok("ListTagsForStream", &json!({"StreamName": "orders"}));
+    let expected = json!([{"Key": "a", "Value": "last"}, {"Key": "b", "Value": "only"}]);
+    assert_eq!(tags["Tags"], expected);
+}
+
 proptest! {
     #![proptest_config(common::cases(256))]
 

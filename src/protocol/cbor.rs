@@ -4,7 +4,7 @@ use bytes::Bytes;
 use minicbor::data::{Tag, Type};
 use minicbor::{Decoder, Encoder};
 
-use crate::protocol::codec::{DEPTH_MAX, Malformed};
+use crate::protocol::codec::{DEPTH_MAX, Malformed, VALUES_MAX};
 use crate::protocol::value::Value;
 
 /// What stands before a time.
@@ -13,7 +13,7 @@ const EPOCH: Tag = Tag::new(1);
 /// Reads one item, of which nothing is known, and nothing behind it.
 pub(crate) fn decode(body: &[u8]) -> Result<Value, Malformed> {
     let mut decoder = Decoder::new(body);
-    let value = item(&mut decoder, DEPTH_MAX)?;
+    let value = item(&mut decoder, DEPTH_MAX, &mut { VALUES_MAX })?;
     if decoder.position() == body.len() {
         Ok(value)
     } else {
@@ -62,9 +62,9 @@ impl From<minicbor::decode::Error> for Malformed {
     }
 }
 
-/// Reads one item that may hold others so many levels deep. Lengths that are said and not kept
+/// Reads one item that may hold others so many levels deep, of which so many are left in all. Lengths that are said and not kept
 /// allocate nothing.
-fn item(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, Malformed> {
+fn item(decoder: &mut Decoder<'_>, depth: usize, left: &mut usize) -> Result<Value, Malformed> {
     Ok(match decoder.datatype()? {
         Type::Null | Type::Undefined => {
             decoder.skip()?;
@@ -99,9 +99,9 @@ fn item(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, Malformed> {
             Value::Blob(bytes.into())
         }
         Type::Tag if decoder.tag()? == EPOCH => timestamp(decoder)?,
-        Type::Tag => item(decoder, deeper(depth)?)?,
-        Type::Array | Type::ArrayIndef => Value::List(array(decoder, deeper(depth)?)?),
-        Type::Map | Type::MapIndef => Value::Map(map(decoder, deeper(depth)?)?),
+        Type::Tag => item(decoder, deeper(depth)?, left)?,
+        Type::Array | Type::ArrayIndef => Value::List(array(decoder, deeper(depth)?, left)?),
+        Type::Map | Type::MapIndef => Value::Map(map(decoder, deeper(depth)?, left)?),
         _ => return Err(Malformed),
     })
 }
@@ -112,7 +112,7 @@ fn deeper(depth: usize) -> Result<usize, Malformed> {
 
 /// Whole numbers are milliseconds, as the Java SDK writes them; broken ones are seconds.
 fn timestamp(decoder: &mut Decoder<'_>) -> Result<Value, Malformed> {
-    Ok(match item(decoder, 0)? {
+    Ok(match item(decoder, 0, &mut 0)? {
         Value::Integer(millis) => Value::Timestamp(millis),
         Value::Float(secs) => Value::Timestamp(millis_of_secs(secs)),
         _ => return Err(Malformed),
@@ -128,23 +128,33 @@ pub(crate) fn millis_of_secs(secs: f64) -> i64 {
     (secs * 1000.0).round() as i64
 }
 
-fn array(decoder: &mut Decoder<'_>, depth: usize) -> Result<Vec<Value>, Malformed> {
-    let mut left = decoder.array()?;
+fn array(
+    decoder: &mut Decoder<'_>,
+    depth: usize,
+    left: &mut usize,
+) -> Result<Vec<Value>, Malformed> {
+    let mut length = decoder.array()?;
     let mut items = Vec::new();
-    while more(decoder, &mut left)? {
-        items.push(item(decoder, depth)?);
+    while more(decoder, &mut length)? {
+        *left = left.checked_sub(1).ok_or(Malformed)?;
+        items.push(item(decoder, depth, left)?);
     }
     Ok(items)
 }
 
-fn map(decoder: &mut Decoder<'_>, depth: usize) -> Result<Vec<(String, Value)>, Malformed> {
-    let mut left = decoder.map()?;
+fn map(
+    decoder: &mut Decoder<'_>,
+    depth: usize,
+    left: &mut usize,
+) -> Result<Vec<(String, Value)>, Malformed> {
+    let mut length = decoder.map()?;
     let mut members = Vec::new();
-    while more(decoder, &mut left)? {
-        let Value::Text(name) = item(decoder, 0)? else {
+    while more(decoder, &mut length)? {
+        *left = left.checked_sub(1).ok_or(Malformed)?;
+        let Value::Text(name) = item(decoder, 0, left)? else {
             return Err(Malformed);
         };
-        members.push((name, item(decoder, depth)?));
+        members.push((name, item(decoder, depth, left)?));
     }
     Ok(members)
 }
@@ -212,6 +222,18 @@ mod tests {
             body.extend_from_slice(&(1_u64 << 60).to_be_bytes());
             assert_eq!(decode(&body), Err(Malformed));
         }
+    }
+
+    #[test]
+    fn an_item_of_very_many_small_ones_is_malformed() {
+        let list = |count: usize| {
+            let mut body = vec![0x9f];
+            body.resize(count + 1, 0xa0);
+            body.push(0xff);
+            body
+        };
+        assert!(decode(&list(VALUES_MAX)).is_ok());
+        assert_eq!(decode(&list(VALUES_MAX + 1)), Err(Malformed));
     }
 
     #[test]

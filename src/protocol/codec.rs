@@ -6,6 +6,10 @@ use crate::protocol::{cbor, json};
 /// How deeply values may be nested: more than any request needs.
 pub(crate) const DEPTH_MAX: usize = 64;
 
+/// How many values a body may have: more than any request has, and few enough that small ones do not take
+/// many times the memory that they came in.
+pub(crate) const VALUES_MAX: usize = 50_000;
+
 /// An encoding of requests and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -1,17 +1,23 @@
 //! Values as JSON: blobs are base64, timestamps seconds since the epoch (the contract, 7.4).
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::Write;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::protocol::codec::{DEPTH_MAX, Malformed};
+use crate::protocol::codec::{DEPTH_MAX, Malformed, VALUES_MAX};
 use crate::protocol::value::Value;
 
 /// Reads a document, of which nothing is known.
 pub(crate) fn decode(body: &[u8]) -> Result<Value, Malformed> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Nested { depth: DEPTH_MAX }
+    let left = Cell::new(VALUES_MAX);
+    let outermost = Nested {
+        depth: DEPTH_MAX,
+        left: &left,
+    };
+    let value = outermost
         .deserialize(&mut deserializer)
         .map_err(|_| Malformed)?;
     deserializer.end().map_err(|_| Malformed)?;
@@ -85,20 +91,24 @@ pub(crate) fn write_fmt(out: &mut Vec<u8>, arguments: fmt::Arguments<'_>) {
         .expect("a vector takes all that is written to it");
 }
 
-/// Reads a value that may hold others so many levels deep.
-struct Nested {
+/// Reads a value that may hold others so many levels deep, of which so many are left in all.
+struct Nested<'c> {
     depth: usize,
+    left: &'c Cell<usize>,
 }
 
-impl Nested {
+impl Nested<'_> {
     fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
         let depth = self.depth.checked_sub(1);
         let depth = depth.ok_or_else(|| E::custom("nested too deeply"))?;
-        Ok(Self { depth })
+        let left = self.left.get().checked_sub(1);
+        self.left
+            .set(left.ok_or_else(|| E::custom("too many values"))?);
+        Ok(Self { depth, ..*self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Nested {
+impl<'de> DeserializeSeed<'de> for Nested<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -106,7 +116,7 @@ impl<'de> DeserializeSeed<'de> for Nested {
     }
 }
 
-impl<'de> Visitor<'de> for Nested {
+impl<'de> Visitor<'de> for Nested<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -215,5 +225,12 @@ mod tests {
         assert_eq!(decode(b"\"\xff\""), Err(Malformed));
         let within = format!("{}{}", "[".repeat(DEPTH_MAX), "]".repeat(DEPTH_MAX));
         assert!(decode(within.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_body_of_very_many_small_values_is_malformed() {
+        let list = |count: usize| format!("[{}]", vec!["{}"; count].join(","));
+        assert!(decode(list(VALUES_MAX).as_bytes()).is_ok());
+        assert_eq!(decode(list(VALUES_MAX + 1).as_bytes()), Err(Malformed));
     }
 }

@@ -6,6 +6,7 @@
 //! `ValidationException`. The texts are those of the contract, 7.6 and 7.7; members are looked at in
 //! the order in which their operation lists them.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
@@ -93,14 +94,11 @@ impl Pattern {
         }
     }
 
-    /// Whether a text matches. One that is longer than any text may be is not looked at: it is
-    /// refused for its length.
     fn matches(&self, text: &str) -> bool {
-        const BYTES_MAX: usize = 16 * 1024;
         let compiled = self.compiled.get_or_init(|| {
             Regex::new(&format!("^(?:{})$", self.text)).expect("the pattern is a valid one")
         });
-        text.len() > BYTES_MAX || compiled.is_match(text)
+        compiled.is_match(text)
     }
 }
 
@@ -153,6 +151,18 @@ impl Text {
              or equal to {}]",
             self.max, self.min
         )
+    }
+
+    /// Whether a text matches the pattern. One that is longer than any text may be is not held against
+    /// it, which would take long: it is refused for its length or, if only the pattern bounds that, as
+    /// one that does not match.
+    fn matches(&self, text: &str) -> bool {
+        const LOOKED_AT_BYTES_MAX: usize = 4 * 1024;
+        match self.pattern {
+            Some(_) if text.len() > LOOKED_AT_BYTES_MAX => self.max != usize::MAX,
+            Some(pattern) => pattern.matches(text),
+            None => true,
+        }
     }
 
     fn has_length(&self, text: &str) -> bool {
@@ -306,16 +316,7 @@ fn convert_value(shape: &Shape, value: Value) -> Result<Value, Exception> {
             converted.map(Value::List)
         }
         (Shape::Map { values, .. }, Value::Map(members)) => {
-            let mut converted: Vec<(String, Value)> = Vec::with_capacity(members.len());
-            for (name, value) in members {
-                if value == Value::Null {
-                    continue;
-                }
-                let value = convert_value(&Shape::Text(**values), value)?;
-                converted.retain(|(earlier, _)| *earlier != name);
-                converted.push((name, value));
-            }
-            Ok(Value::Map(converted))
+            convert_map(values, members).map(Value::Map)
         }
         (Shape::Structure { members, .. }, Value::Map(given)) => {
             convert_members(members, given).map(Value::Map)
@@ -332,6 +333,29 @@ fn convert_value(shape: &Shape, value: Value) -> Result<Value, Exception> {
         (_, Value::List(_)) => Err(mistyped("Start of list found where not expected")),
         (scalar, value) => convert_scalar(scalar, value),
     }
+}
+
+/// Of keys that are given more than once the last counts, where it stands. One pass: the client says how
+/// many keys there are.
+fn convert_map(
+    values: &Text,
+    members: Vec<(String, Value)>,
+) -> Result<Vec<(String, Value)>, Exception> {
+    let mut converted = Vec::with_capacity(members.len());
+    for (name, value) in members {
+        if value != Value::Null {
+            converted.push((name, convert_value(&Shape::Text(*values), value)?));
+        }
+    }
+    let mut seen = HashSet::with_capacity(converted.len());
+    let is_last: Vec<_> = converted
+        .iter()
+        .rev()
+        .map(|(name, _)| seen.insert(name.as_str()))
+        .collect();
+    let mut is_last = is_last.into_iter().rev();
+    converted.retain(|_| is_last.next().unwrap_or(true));
+    Ok(converted)
 }
 
 fn convert_scalar(shape: &Shape, value: Value) -> Result<Value, Exception> {
@@ -533,7 +557,7 @@ impl Violations {
         let shape = Shape::Text(*text);
         let value = Value::Text(given.to_owned());
         if let Some(pattern) = text.pattern {
-            self.tell_if(!pattern.matches(given), &shape, &value, path, || {
+            self.tell_if(!text.matches(given), &shape, &value, path, || {
                 format!(
                     "Member must satisfy regular expression pattern: {}",
                     pattern.text
@@ -554,6 +578,9 @@ impl Violations {
     fn of_items(&mut self, of: &Shape, items: &[Value], list: &Value, path: &str) {
         let Shape::Text(text) = of else {
             for (index, item) in items.iter().enumerate() {
+                if self.told.len() >= VIOLATIONS_MAX {
+                    return;
+                }
                 self.of_value(of, item, &format!("{path}.{}.member", index + 1));
             }
             return;
@@ -570,7 +597,7 @@ impl Violations {
         };
         let wrong = given.any(|given| {
             !text.has_length(given)
-                || text.pattern.is_some_and(|pattern| !pattern.matches(given))
+                || !text.matches(given)
                 || (!text.one_of.is_empty() && !text.one_of.contains(&given.as_str()))
         });
         let shape = Shape::List {
@@ -634,8 +661,14 @@ fn printed(shape: &Shape, value: &Value) -> String {
             format!("java.nio.HeapByteBuffer[pos=0 lim={length} cap={length}]")
         }
         (Shape::List { of, .. }, Value::List(items)) => {
-            let items: Vec<_> = items.iter().map(|item| printed(of, item)).collect();
-            format!("[{}]", items.join(", "))
+            // More than any request has that is nearly right: what is sent is not to come back larger.
+            const ITEMS_MAX: usize = 1_000;
+            let shown = items.iter().take(ITEMS_MAX);
+            let mut shown: Vec<_> = shown.map(|item| printed(of, item)).collect();
+            if items.len() > ITEMS_MAX {
+                shown.push("...".to_owned());
+            }
+            format!("[{}]", shown.join(", "))
         }
         // The service's hash of the structure has no meaning; it is the same for all here.
         (Shape::Structure { name, .. }, _) => {

@@ -16,25 +16,23 @@ mod wire;
 macro_rules! doors {
     ($($door:ident: $open:expr,)*) => {$(
         mod $door {
-            #[allow(unused_imports)]
-            use super::*;
-            promises::every_promise!($open);
+            crate::promises::every_promise!($open);
         }
     )*};
 }
 
 doors! {
-    rust_face: rust::RustFace::open(),
+    rust_face: crate::rust::RustFace::open(),
 }
 
 #[cfg(feature = "protocol")]
 doors! {
-    json_in_process: wire::Wire::open(wire::InProcess::json),
-    cbor_in_process: wire::Wire::open(wire::InProcess::cbor),
+    json_in_process: crate::wire::Wire::open(crate::wire::InProcess::json),
+    cbor_in_process: crate::wire::Wire::open(crate::wire::InProcess::cbor),
 }
 
 #[cfg(feature = "server")]
 doors! {
-    json_over_http_1: wire::Wire::open(http::Http1::json),
-    cbor_over_http_2: wire::Wire::open(http::Http2::cbor),
+    json_over_http_1: crate::wire::Wire::open(crate::http::Http1::json),
+    cbor_over_http_2: crate::wire::Wire::open(crate::http::Http2::cbor),
 }

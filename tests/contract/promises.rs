@@ -10,7 +10,7 @@ const MAX: u128 = u128::MAX;
 /// Declares a test for each promise.
 macro_rules! every_promise {
     ($open:expr) => {
-        promises::every_promise!($open;
+        crate::promises::every_promise!($open;
             what_is_put_is_read_byte_for_byte
             records_of_a_shard_are_read_in_the_order_of_their_puts
             sequence_numbers_of_a_shard_rise
@@ -51,7 +51,7 @@ macro_rules! every_promise {
     ($open:expr; $($promise:ident)*) => {$(
         #[test]
         fn $promise() {
-            promises::$promise(&$open);
+            crate::promises::$promise(&$open);
         }
     )*};
 }

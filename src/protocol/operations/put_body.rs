@@ -11,9 +11,10 @@ use bytes::Bytes;
 use minicbor::Decoder;
 use minicbor::data::Type;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 use crate::protocol::codec::Encoding;
+use crate::protocol::operations::records::ENTRIES_MAX;
 
 /// The body of `PutRecords`, or of `PutRecord` as that of one record.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ struct PutRecordsJson<'a> {
     stream_name: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "StreamARN")]
     stream_arn: Option<Cow<'a, str>>,
-    #[serde(borrow, rename = "Records")]
+    #[serde(borrow, rename = "Records", deserialize_with = "few")]
     records: Vec<PutRecord<'a>>,
     #[serde(rename = "DryRun")]
     dry_run: Option<bool>,
@@ -122,6 +123,32 @@ impl<'a> PutBody<'a> {
     }
 }
 
+/// Reads as many records as a call may have: who sends more is told so on the other way.
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PutRecord<'de>>, D::Error> {
+    struct Few;
+
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<PutRecord<'de>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a few records")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+            let mut records = Vec::new();
+            while let Some(record) = items.next_element()? {
+                if records.len() == ENTRIES_MAX {
+                    return Err(A::Error::custom("more records than a call may have"));
+                }
+                records.push(record);
+            }
+            Ok(records)
+        }
+    }
+
+    deserializer.deserialize_seq(Few)
+}
+
 /// Decodes base64 into memory of its own, so that no record holds on to the memory of another.
 fn blob<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     struct Base64;
@@ -180,6 +207,9 @@ fn cbor_records<'a>(decoder: &mut Decoder<'a>) -> Option<Vec<PutRecord<'a>>> {
     let mut left = decoder.array().ok()?;
     let mut records = Vec::new();
     while more(decoder, &mut left)? {
+        if records.len() == ENTRIES_MAX {
+            return None;
+        }
         let mut record = CborRecord::default();
         each_member(decoder, |name, decoder| record.member(name, decoder))?;
         records.push(record.finish()?);

@@ -27,7 +27,7 @@ const DATA: Shape = Shape::Blob {
     bytes_max: crate::limits::RECORD_BYTES_MAX,
 };
 /// Records of one call, at most.
-const ENTRIES_MAX: usize = 500;
+pub(super) const ENTRIES_MAX: usize = 500;
 /// Keys and data of one call, at most.
 const ENTRIES_BYTES_MAX: usize = 10 * 1024 * 1024;
 
@@ -314,6 +314,7 @@ impl Answer<'_> {
 /// Knows which shard a record goes to.
 struct Distributor<'a> {
     call: &'a Call<'a>,
+    stream: &'a str,
     state: &'a StreamState,
     is_auto: bool,
     is_encrypted: bool,
@@ -339,6 +340,7 @@ impl<'a> Distributor<'a> {
         }
         Self {
             call,
+            stream: stream.name(),
             state,
             is_auto,
             is_encrypted,
@@ -370,7 +372,8 @@ impl<'a> Distributor<'a> {
             (Some(key), Some(hash_key)) => Ok(PutEntry::new(key, data).explicit_hash_key(hash_key)),
             (Some(key), None) => Ok(PutEntry::new(key, data)),
             (None, Some(hash_key)) if self.is_auto => Ok(PutEntry::without_key(hash_key, data)),
-            (None, _) if self.is_auto => Err(self.call.stream_not_found("")),
+            // The stream was taken away a moment ago: it has no open shard.
+            (None, _) if self.is_auto => Err(self.call.stream_not_found(self.stream)),
             (None, _) => Err(missing_key(path)),
         }
     }
