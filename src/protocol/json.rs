@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::Write;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::protocol::codec::{DEPTH_MAX, Malformed, VALUES_MAX};
 use crate::protocol::value::Value;
@@ -12,7 +12,8 @@ use crate::protocol::value::Value;
 /// Reads a document, of which nothing is known.
 pub(crate) fn decode(body: &[u8]) -> Result<Value, Malformed> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let left = Cell::new(VALUES_MAX);
+    // One more, for the outermost.
+    let left = Cell::new(VALUES_MAX + 1);
     let outermost = Nested {
         depth: DEPTH_MAX,
         left: &left,
@@ -98,12 +99,9 @@ struct Nested<'c> {
 }
 
 impl Nested<'_> {
-    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
+    fn deeper<E: Error>(&self) -> Result<Self, E> {
         let depth = self.depth.checked_sub(1);
         let depth = depth.ok_or_else(|| E::custom("nested too deeply"))?;
-        let left = self.left.get().checked_sub(1);
-        self.left
-            .set(left.ok_or_else(|| E::custom("too many values"))?);
         Ok(Self { depth, ..*self })
     }
 }
@@ -112,6 +110,9 @@ impl<'de> DeserializeSeed<'de> for Nested<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let left = self.left.get().checked_sub(1);
+        let left = left.ok_or_else(|| D::Error::custom("too many values"))?;
+        self.left.set(left);
         deserializer.deserialize_any(self)
     }
 }
