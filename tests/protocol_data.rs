@@ -773,6 +773,30 @@ fn very_many_small_things_are_refused_in_little() {
     assert_eq!(account.refused("PutRecord", &put).0, "ValidationException");
 }
 
+/// A stream of the Rust face may let puts wait for room. The service never waits: a server would keep
+/// everybody waiting for one client.
+#[test]
+fn a_put_that_would_wait_for_room_is_throttled_at_once() {
+    let registry = Registry::builder().clock(ManualClock::default()).build();
+    let builder = brooklet::Stream::builder("orders").capacity_records(1);
+    let waits = brooklet::OnFull::Wait(Duration::from_secs(3600));
+    registry.create(builder.on_full(waits)).unwrap();
+    let account = Account {
+        clock: ManualClock::default(),
+        service: Service::new(&registry),
+    };
+    let put = json!({"StreamName": "orders", "PartitionKey": "a", "Data": "YQ=="});
+    account.ok("PutRecord", &put);
+    let (name, _) = account.refused("PutRecord", &put);
+    assert_eq!(name, "ProvisionedThroughputExceededException");
+    let records = vec![json!({"PartitionKey": "a", "Data": "YQ=="}); 2];
+    let answer = account.ok(
+        "PutRecords",
+        &json!({"StreamName": "orders", "Records": records}),
+    );
+    assert_eq!(answer["FailedRecordCount"], 2);
+}
+
 #[test]
 fn of_a_tag_that_is_given_twice_the_last_counts() {
     let account = Account::with_stream(1);

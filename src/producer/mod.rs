@@ -32,6 +32,9 @@ use batch::Batch;
 pub struct Producer {
     stream: Stream,
     routes: Routes,
+    /// Whether it belongs to the wire, which answers at once.
+    #[cfg(feature = "protocol")]
+    never_waits: bool,
 }
 
 /// Where a record went.
@@ -68,11 +71,20 @@ impl Stream {
         Producer {
             stream: self.clone(),
             routes: Routes::new(self),
+            #[cfg(feature = "protocol")]
+            never_waits: false,
         }
     }
 }
 
 impl Producer {
+    /// Never waits for room, whatever the stream says: a full shard refuses.
+    #[cfg(feature = "protocol")]
+    pub(crate) const fn without_waiting(mut self) -> Self {
+        self.never_waits = true;
+        self
+    }
+
     /// Puts one record into the open shard whose range holds the MD5 of its partition key.
     ///
     /// Waits only if the stream was built with [`OnFull::Wait`], for room.
@@ -225,8 +237,10 @@ impl Producer {
             Ok(appended) => Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
             Err(Refusal::Closed) => Ok(None),
             Err(Refusal::Full) => match self.stream.settings().on_full {
-                OnFull::Wait(wait) => self.append_waiting(shard, key, data, wait),
-                OnFull::Refuse | OnFull::TrimOldest => Err(shard.refused(Refusal::Full)),
+                OnFull::Wait(wait) if self.waits_for_room() => {
+                    self.append_waiting(shard, key, data, wait)
+                }
+                _ => Err(shard.refused(Refusal::Full)),
             },
             Err(refusal) => Err(shard.refused(refusal)),
         }
@@ -358,6 +372,10 @@ impl Producer {
     }
 
     fn waits_for_room(&self) -> bool {
+        #[cfg(feature = "protocol")]
+        if self.never_waits {
+            return false;
+        }
         matches!(self.stream.settings().on_full, OnFull::Wait(_))
     }
 

@@ -132,7 +132,7 @@ fn put_record(call: &Call<'_>, input: &Input) -> Outcome {
 
 /// Puts the one record of a call.
 fn put_entry(call: &Call<'_>, stream: &Stream, entry: PutEntry<'_>, is_encrypted: bool) -> Outcome {
-    let put = stream.producer().put_records([entry]);
+    let put = stream.producer().without_waiting().put_records([entry]);
     let put = put.and_then(PutRecordsOutput::into_result);
     let put = put.map_err(|error| match error {
         Error::OrderingInFuture { sequence_number } => {
@@ -226,7 +226,7 @@ pub(super) fn put_entries<'a>(
     if is_dry_run {
         return Err(super::dry_run());
     }
-    let put = stream.producer().put_records(checked);
+    let put = stream.producer().without_waiting().put_records(checked);
     let put = put.map_err(|error| call.exception(stream.name(), &error))?;
     let answer = Answer {
         call,
