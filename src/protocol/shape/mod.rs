@@ -1,7 +1,7 @@
 //! What the members of a request may be, and what is said of those that are not.
 //!
-//! A request goes through two checks. [`convert`] gives each member the type of its shape, and ends
-//! at the first that has another: a `SerializationException`. [`validate`] holds the values against
+//! A request goes through two checks. [`convert()`] gives each member the type of its shape, and ends
+//! at the first that has another: a `SerializationException`. [`validate()`] holds the values against
 //! the constraints of their shapes, and gathers up to ten that are not kept: a
 //! `ValidationException`. The texts are those of the contract, 7.6 and 7.7; members are looked at in
 //! the order in which their operation lists them.
