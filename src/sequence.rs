@@ -96,32 +96,30 @@ impl SequenceNumber {
     }
 }
 
+/// Room for the digits of a sequence number, of which 192 bits have 58 at most.
+pub(crate) type SequenceNumberText = [u8; 58];
+
+impl SequenceNumber {
+    /// Writes the decimal digits of it.
+    pub(crate) fn write(self, text: &mut SequenceNumberText) -> &str {
+        let mut limbs = self.limbs;
+        let mut from = text.len();
+        loop {
+            let rest = divide(&mut limbs, TEN_TO_19);
+            if limbs == [0; 3] {
+                from -= write_digits(rest, &mut text[..from]);
+                return std::str::from_utf8(&text[from..]).expect("digits");
+            }
+            text[from - 19..from].fill(b'0');
+            write_digits(rest, &mut text[from - 19..from]);
+            from -= 19;
+        }
+    }
+}
+
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // 192 bits have 58 digits at most.
-        let mut digits = [0; 60];
-        let mut from = digits.len();
-        let mut limbs = self.limbs;
-        loop {
-            let mut rest = divide(&mut limbs, TEN_TO_19);
-            let last = limbs == [0; 3];
-            for _ in 0..19 {
-                from -= 1;
-                digits[from] = b'0' + u8::try_from(rest % 10).expect("one digit");
-                rest /= 10;
-                if last && rest == 0 {
-                    break;
-                }
-            }
-            if last {
-                break;
-            }
-        }
-        f.pad_integral(
-            true,
-            "",
-            std::str::from_utf8(&digits[from..]).expect("digits"),
-        )
+        f.pad_integral(true, "", self.write(&mut [0; 58]))
     }
 }
 
@@ -191,9 +189,15 @@ const TEN_TO_19: u64 = 10_000_000_000_000_000_000;
 fn divide(limbs: &mut [u64; 3], divisor: u64) -> u64 {
     let mut rest = 0;
     for limb in limbs {
+        // What is small is not worth a division of 128 bits.
+        if rest == 0 {
+            (*limb, rest) = (*limb / divisor, *limb % divisor);
+            continue;
+        }
         let dividend = u128::from(rest) << 64 | u128::from(*limb);
-        *limb = (dividend / u128::from(divisor)) as u64;
-        rest = (dividend % u128::from(divisor)) as u64;
+        let quotient = dividend / u128::from(divisor);
+        *limb = quotient as u64;
+        rest = (dividend - quotient * u128::from(divisor)) as u64;
     }
     rest
 }
@@ -211,6 +215,41 @@ fn times_ten_plus(limbs: [u64; 3], digit: u64) -> Option<[u64; 3]> {
         carry = product >> 64;
     }
     (carry == 0).then_some(result)
+}
+
+/// The numbers of two digits.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1;
+    }
+    pairs
+};
+
+/// Writes a number in decimal so that its last digit is the last of the room, and says how many digits it has.
+/// What is before them stays as it is.
+///
+/// # Panics
+///
+/// If there is too little room.
+#[expect(clippy::cast_possible_truncation, reason = "below 100")]
+pub(crate) fn write_digits(mut number: u64, room: &mut [u8]) -> usize {
+    let mut from = room.len();
+    while number >= 100 {
+        from -= 2;
+        room[from..from + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
+    }
+    if number >= 10 {
+        from -= 2;
+        room[from..from + 2].copy_from_slice(&PAIRS[number as usize]);
+    } else {
+        from -= 1;
+        room[from] = b'0' + number as u8;
+    }
+    room.len() - from
 }
 
 #[cfg(test)]
@@ -315,6 +354,17 @@ mod tests {
         fn no_text_panics(text in "\\PC*|[0-9]{0,140}") {
             if let Ok(number) = text.parse::<SequenceNumber>() {
                 prop_assert_eq!(number.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn digits_are_those_of_the_standard_library(number: u64, bits in 0..64_u32) {
+            for number in [number >> bits, 0, u64::MAX] {
+                let mut room = [b'x'; 25];
+                let count = write_digits(number, &mut room);
+                let text = std::str::from_utf8(&room).expect("letters and digits");
+                prop_assert_eq!(text.trim_start_matches('x'), number.to_string());
+                prop_assert_eq!(count, number.to_string().len());
             }
         }
     }

@@ -8,6 +8,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use crate::protocol::codec::{DEPTH_MAX, Malformed, VALUES_MAX};
 use crate::protocol::value::Value;
+use crate::sequence::{SequenceNumber, write_digits};
+use crate::shard_id::ShardId;
 
 /// Reads a document, of which nothing is known.
 pub(crate) fn decode(body: &[u8]) -> Result<Value, Malformed> {
@@ -31,8 +33,10 @@ pub(crate) fn encode(value: &Value, out: &mut Vec<u8>) {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),
-        Value::Integer(number) => write_fmt(out, format_args!("{number}")),
-        Value::Float(number) => write_fmt(out, format_args!("{number}")),
+        Value::Integer(number) => encode_integer(*number, out),
+        Value::Float(number) => {
+            write!(out, "{number}").expect("a vector takes all that is written to it");
+        }
         Value::Text(text) => encode_text(text, out),
         Value::Blob(bytes) => encode_blob(bytes, out),
         Value::Timestamp(millis) => encode_timestamp(*millis, out),
@@ -75,21 +79,47 @@ pub(crate) fn encode_blob(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a time as seconds, with three digits of milliseconds unless they are none.
 pub(crate) fn encode_timestamp(millis: i64, out: &mut Vec<u8>) {
-    let (secs, rest) = (millis.div_euclid(1000), millis.rem_euclid(1000));
-    match (secs, rest) {
-        (secs, 0) => write_fmt(out, format_args!("{secs}")),
-        // Before the epoch, as no record of a sane clock is.
-        (secs, rest) if secs < 0 => {
-            write_fmt(out, format_args!("-{}.{:03}", -secs - 1, 1000 - rest));
-        }
-        (secs, rest) => write_fmt(out, format_args!("{secs}.{rest:03}")),
+    if millis < 0 {
+        out.push(b'-');
+    }
+    let millis = millis.unsigned_abs();
+    encode_unsigned(millis / 1000, out);
+    let rest = millis % 1000;
+    if rest != 0 {
+        let mut room = *b".000";
+        write_digits(rest, &mut room);
+        out.extend_from_slice(&room);
     }
 }
 
-/// Appends what is written as it stands.
-pub(crate) fn write_fmt(out: &mut Vec<u8>, arguments: fmt::Arguments<'_>) {
-    out.write_fmt(arguments)
-        .expect("a vector takes all that is written to it");
+/// Appends a number.
+pub(crate) fn encode_integer(number: i64, out: &mut Vec<u8>) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    encode_unsigned(number.unsigned_abs(), out);
+}
+
+/// Appends a number.
+pub(crate) fn encode_unsigned(number: u64, out: &mut Vec<u8>) {
+    let mut room = [0; 20];
+    let count = write_digits(number, &mut room);
+    out.extend_from_slice(&room[room.len() - count..]);
+}
+
+/// Appends the number of a record, which is a string.
+pub(crate) fn encode_sequence_number(number: SequenceNumber, out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(number.write(&mut [0; 58]).as_bytes());
+    out.push(b'"');
+}
+
+/// Appends the id of a shard.
+pub(crate) fn encode_shard_id(shard_id: ShardId, out: &mut Vec<u8>) {
+    let mut text = *b"\"shardId-000000000000\"";
+    let last = text.len() - 1;
+    write_digits(u64::from(shard_id.index()), &mut text[..last]);
+    out.extend_from_slice(&text);
 }
 
 /// Reads a value that may hold others so many levels deep, of which so many are left in all.

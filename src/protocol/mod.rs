@@ -76,6 +76,8 @@ mod timer;
 mod token;
 mod value;
 
+#[cfg(feature = "server")]
+pub(crate) use self::http::X_AMZ_TARGET;
 pub use body::{Body, EventStream};
 pub use codec::Encoding;
 #[cfg(feature = "server")]

@@ -35,15 +35,13 @@ fn write_uuid(high: u64, low: u64, out: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let high = high & !0xf000 | 0x4000;
     let low = low & !(0b11 << 62) | 0b10 << 62;
-    let mut number = u128::from(high) << 64 | u128::from(low);
-    let (hyphens, digits) = ([8, 13, 18, 23], out.iter_mut().enumerate().rev());
-    for (at, digit) in digits {
-        if hyphens.contains(&at) {
-            *digit = b'-';
-        } else {
-            *digit = DIGITS[(number & 0xf) as usize];
-            number >>= 4;
-        }
+    let number = u128::from(high) << 64 | u128::from(low);
+    // Where hyphens are left.
+    let starts = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    out.fill(b'-');
+    for (byte, start) in number.to_be_bytes().into_iter().zip(starts) {
+        out[start] = DIGITS[usize::from(byte >> 4)];
+        out[start + 1] = DIGITS[usize::from(byte & 0xf)];
     }
 }
 

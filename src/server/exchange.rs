@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
-use crate::protocol::Service;
+use crate::protocol::{Service, X_AMZ_TARGET};
 use crate::server::gate::{Refused, asks_for_h2c};
 use crate::server::reply::{Events, Permit, Reply, last, not_stalled, refusal};
 use crate::server::watch::Watch;
@@ -205,7 +205,7 @@ impl Exchanges {
     /// Has the service answer.
     fn ask(&self, request: &Request<Bytes>) -> Response<Reply> {
         let shared = &self.shared;
-        let target = request.headers().get("x-amz-target");
+        let target = request.headers().get(&X_AMZ_TARGET);
         let subscribes =
             target.is_some_and(|target| target.as_bytes().ends_with(b".SubscribeToShard"));
         let permit = match subscribes {
@@ -246,7 +246,7 @@ impl Exchanges {
     /// Tells whoever wants to know.
     fn answered(&self, request: &Request<Bytes>, response: Response<Reply>) -> Response<Reply> {
         if let Some(tell) = &self.shared.settings.on_answer {
-            let target = request.headers().get("x-amz-target");
+            let target = request.headers().get(&X_AMZ_TARGET);
             let target = target.and_then(|target| target.to_str().ok());
             let answered = Answered {
                 target: target.unwrap_or("-"),

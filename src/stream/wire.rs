@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::extension::Extension;
 use crate::shard::Shard;
+use crate::stream::routing::Taking;
 use crate::stream::status::Phase;
 use crate::stream::{Stream, StreamStatus};
 
@@ -17,6 +18,11 @@ impl Stream {
     /// What the protocol knows of the stream.
     pub(crate) fn extension(&self) -> &Extension {
         &self.settings().extension
+    }
+
+    /// Whether records are taken, as far as is known without looking at the clock.
+    pub(crate) fn is_taking_records(&self) -> bool {
+        self.inner.routing.lock().taking == Taking::Records
     }
 
     /// Has the stream UPDATING for as long as changes of its registry last.

@@ -353,7 +353,7 @@ impl Answer<'_> {
             out.push(b'"');
         }
         out.extend_from_slice(b",\"MillisBehindLatest\":");
-        out.extend_from_slice(self.batch.millis_behind_latest().to_string().as_bytes());
+        json::encode_unsigned(self.batch.millis_behind_latest(), &mut out);
         if !self.batch.child_shards().is_empty() {
             out.extend_from_slice(b",\"ChildShards\":");
             json::encode(&children_value(self.batch.child_shards()), &mut out);
@@ -401,7 +401,7 @@ impl Answer<'_> {
             encoder.map(members)?;
             encoder
                 .str("SequenceNumber")?
-                .str(&record.sequence_number().to_string())?;
+                .str(record.sequence_number().write(&mut [0; 58]))?;
             let arrival = record.approximate_arrival_timestamp();
             encoder
                 .str("ApproximateArrivalTimestamp")?
@@ -429,9 +429,9 @@ pub(super) fn json_bytes(batch: &RecordBatch) -> usize {
 
 /// Appends one record to a document.
 pub(super) fn record_to_json(record: &RecordView<'_>, encrypted: bool, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"SequenceNumber\":\"");
-    out.extend_from_slice(record.sequence_number().to_string().as_bytes());
-    out.extend_from_slice(b"\",\"ApproximateArrivalTimestamp\":");
+    out.extend_from_slice(b"{\"SequenceNumber\":");
+    json::encode_sequence_number(record.sequence_number(), out);
+    out.extend_from_slice(b",\"ApproximateArrivalTimestamp\":");
     let arrival = record.approximate_arrival_timestamp().as_millis();
     json::encode_timestamp(i64::try_from(arrival).unwrap_or(i64::MAX), out);
     out.extend_from_slice(b",\"Data\":");

@@ -6,22 +6,35 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 
-use bytes::Bytes;
 use minicbor::Decoder;
 use minicbor::data::Type;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
+use crate::data::Data;
 use crate::protocol::codec::Encoding;
 use crate::protocol::operations::records::ENTRIES_MAX;
 
 /// The body of `PutRecords`, or of `PutRecord` as that of one record.
-#[derive(Debug, Default)]
-pub(super) struct PutBody<'a> {
-    pub(super) stream_name: Option<Cow<'a, str>>,
-    pub(super) stream_arn: Option<Cow<'a, str>>,
-    pub(super) records: Vec<PutRecord<'a>>,
+#[derive(Debug)]
+pub(super) struct PutBody<'a, Records> {
+    pub(super) stream_name: Option<Text<'a>>,
+    pub(super) stream_arn: Option<Text<'a>>,
+    pub(super) records: Records,
+}
+
+/// Text of a body, borrowed from it unless something in it is escaped.
+#[derive(Debug, Deserialize)]
+pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A record of a body.
@@ -29,19 +42,19 @@ pub(super) struct PutBody<'a> {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct PutRecord<'a> {
     #[serde(borrow)]
-    pub(super) partition_key: Option<Cow<'a, str>>,
+    pub(super) partition_key: Option<Text<'a>>,
     #[serde(borrow)]
-    pub(super) explicit_hash_key: Option<Cow<'a, str>>,
+    pub(super) explicit_hash_key: Option<Text<'a>>,
     #[serde(deserialize_with = "blob")]
-    pub(super) data: Bytes,
+    pub(super) data: Data<'a>,
 }
 
 #[derive(Deserialize)]
 struct PutRecordsJson<'a> {
     #[serde(borrow, rename = "StreamName")]
-    stream_name: Option<Cow<'a, str>>,
+    stream_name: Option<Text<'a>>,
     #[serde(borrow, rename = "StreamARN")]
-    stream_arn: Option<Cow<'a, str>>,
+    stream_arn: Option<Text<'a>>,
     #[serde(borrow, rename = "Records", deserialize_with = "few")]
     records: Vec<PutRecord<'a>>,
     #[serde(rename = "DryRun")]
@@ -51,74 +64,86 @@ struct PutRecordsJson<'a> {
 #[derive(Deserialize)]
 struct PutRecordJson<'a> {
     #[serde(borrow, rename = "StreamName")]
-    stream_name: Option<Cow<'a, str>>,
+    stream_name: Option<Text<'a>>,
     #[serde(borrow, rename = "StreamARN")]
-    stream_arn: Option<Cow<'a, str>>,
+    stream_arn: Option<Text<'a>>,
     #[serde(borrow, rename = "PartitionKey")]
-    partition_key: Option<Cow<'a, str>>,
+    partition_key: Option<Text<'a>>,
     #[serde(borrow, rename = "ExplicitHashKey")]
-    explicit_hash_key: Option<Cow<'a, str>>,
+    explicit_hash_key: Option<Text<'a>>,
     #[serde(rename = "Data", deserialize_with = "blob")]
-    data: Bytes,
+    data: Data<'a>,
     #[serde(rename = "SequenceNumberForOrdering")]
-    ordering: Option<Cow<'a, str>>,
+    ordering: Option<Text<'a>>,
     #[serde(rename = "DryRun")]
     dry_run: Option<bool>,
 }
 
-impl<'a> PutBody<'a> {
+impl<'a> PutBody<'a, Vec<PutRecord<'a>>> {
     /// The body of a `PutRecords` that asks for nothing rare.
     pub(super) fn of_many(encoding: Encoding, body: &'a [u8]) -> Option<Self> {
-        match encoding {
-            Encoding::Json => {
-                let read: PutRecordsJson<'_> = serde_json::from_slice(body).ok()?;
-                (read.dry_run != Some(true)).then_some(Self {
-                    stream_name: read.stream_name,
-                    stream_arn: read.stream_arn,
-                    records: read.records,
-                })
-            }
-            Encoding::Cbor => Self::of_cbor(body, true),
+        if encoding == Encoding::Cbor {
+            return Self::of_many_cbor(body);
         }
+        let read: PutRecordsJson<'_> = serde_json::from_slice(body).ok()?;
+        (read.dry_run != Some(true)).then_some(Self {
+            stream_name: read.stream_name,
+            stream_arn: read.stream_arn,
+            records: read.records,
+        })
     }
 
+    fn of_many_cbor(body: &'a [u8]) -> Option<Self> {
+        let mut decoder = Decoder::new(body);
+        let (mut stream_name, mut stream_arn, mut records) = (None, None, None);
+        each_member(&mut decoder, |name, decoder| match name {
+            "StreamName" => set(&mut stream_name, text(decoder)?),
+            "StreamARN" => set(&mut stream_arn, text(decoder)?),
+            "Records" => set(&mut records, cbor_records(decoder)?),
+            _ => None,
+        })?;
+        let read = Self {
+            stream_name,
+            stream_arn,
+            records: records?,
+        };
+        (decoder.position() == body.len()).then_some(read)
+    }
+}
+
+impl<'a> PutBody<'a, PutRecord<'a>> {
     /// The body of a `PutRecord` that asks for nothing rare.
     pub(super) fn of_one(encoding: Encoding, body: &'a [u8]) -> Option<Self> {
-        match encoding {
-            Encoding::Json => {
-                let read: PutRecordJson<'_> = serde_json::from_slice(body).ok()?;
-                let is_rare = read.dry_run == Some(true) || read.ordering.is_some();
-                (!is_rare).then(|| Self {
-                    stream_name: read.stream_name,
-                    stream_arn: read.stream_arn,
-                    records: vec![PutRecord {
-                        partition_key: read.partition_key,
-                        explicit_hash_key: read.explicit_hash_key,
-                        data: read.data,
-                    }],
-                })
-            }
-            Encoding::Cbor => Self::of_cbor(body, false),
+        if encoding == Encoding::Cbor {
+            return Self::of_one_cbor(body);
         }
+        let read: PutRecordJson<'_> = serde_json::from_slice(body).ok()?;
+        let is_rare = read.dry_run == Some(true) || read.ordering.is_some();
+        (!is_rare).then_some(Self {
+            stream_name: read.stream_name,
+            stream_arn: read.stream_arn,
+            records: PutRecord {
+                partition_key: read.partition_key,
+                explicit_hash_key: read.explicit_hash_key,
+                data: read.data,
+            },
+        })
     }
 
-    fn of_cbor(body: &'a [u8], many: bool) -> Option<Self> {
+    fn of_one_cbor(body: &'a [u8]) -> Option<Self> {
         let mut decoder = Decoder::new(body);
-        let mut read = Self::default();
+        let (mut stream_name, mut stream_arn) = (None, None);
         let mut record = CborRecord::default();
         each_member(&mut decoder, |name, decoder| match name {
-            "StreamName" => set(&mut read.stream_name, text(decoder)?),
-            "StreamARN" => set(&mut read.stream_arn, text(decoder)?),
-            "Records" if many && read.records.is_empty() => {
-                read.records = cbor_records(decoder)?;
-                Some(())
-            }
-            _ if many => None,
+            "StreamName" => set(&mut stream_name, text(decoder)?),
+            "StreamARN" => set(&mut stream_arn, text(decoder)?),
             _ => record.member(name, decoder),
         })?;
-        if !many {
-            read.records.push(record.finish()?);
-        }
+        let read = Self {
+            stream_name,
+            stream_arn,
+            records: record.finish()?,
+        };
         (decoder.position() == body.len()).then_some(read)
     }
 }
@@ -150,23 +175,23 @@ fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PutRecord<'de>>
 }
 
 /// Decodes base64 into memory of its own, so that no record holds on to the memory of another.
-fn blob<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+fn blob<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Data<'de>, D::Error> {
     struct Base64;
 
-    impl Visitor<'_> for Base64 {
-        type Value = Bytes;
+    impl<'de> Visitor<'de> for Base64 {
+        type Value = Data<'de>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("base64")
         }
 
-        fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
+        fn visit_str<E: Error>(self, text: &str) -> Result<Data<'de>, E> {
             self.visit_bytes(text.as_bytes())
         }
 
-        fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<Bytes, E> {
+        fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<Data<'de>, E> {
             let decoded = base64_simd::STANDARD.decode_to_vec(text);
-            decoded.map(Bytes::from).map_err(E::custom)
+            decoded.map(Data::from).map_err(E::custom)
         }
     }
 
@@ -176,9 +201,9 @@ fn blob<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
 
 #[derive(Default)]
 struct CborRecord<'a> {
-    partition_key: Option<Cow<'a, str>>,
-    explicit_hash_key: Option<Cow<'a, str>>,
-    data: Option<Bytes>,
+    partition_key: Option<Text<'a>>,
+    explicit_hash_key: Option<Text<'a>>,
+    data: Option<Data<'a>>,
 }
 
 impl<'a> CborRecord<'a> {
@@ -186,10 +211,7 @@ impl<'a> CborRecord<'a> {
         match name {
             "PartitionKey" => set(&mut self.partition_key, text(decoder)?),
             "ExplicitHashKey" => set(&mut self.explicit_hash_key, text(decoder)?),
-            "Data" => set(
-                &mut self.data,
-                Bytes::copy_from_slice(decoder.bytes().ok()?),
-            ),
+            "Data" => set(&mut self.data, Data::from(decoder.bytes().ok()?)),
             _ => None,
         }
     }
@@ -246,8 +268,8 @@ fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Option<bool> {
     }
 }
 
-fn text<'a>(decoder: &mut Decoder<'a>) -> Option<Cow<'a, str>> {
-    decoder.str().ok().map(Cow::Borrowed)
+fn text<'a>(decoder: &mut Decoder<'a>) -> Option<Text<'a>> {
+    decoder.str().ok().map(|text| Text(Cow::Borrowed(text)))
 }
 
 /// Sets what is set once.

@@ -1,7 +1,6 @@
 //! Putting records.
 
-use bytes::Bytes;
-
+use crate::data::Data;
 use crate::error::Error;
 use crate::hash_key::HashKey;
 use crate::limits::PARTITION_KEY_CHARS_MAX;
@@ -80,12 +79,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
 pub(super) struct Asked<'a> {
     pub(super) partition_key: Option<&'a str>,
     pub(super) explicit_hash_key: Option<&'a str>,
-    pub(super) data: Bytes,
+    pub(super) data: Data<'a>,
 }
 
 impl<'a> Asked<'a> {
     /// The record of a body, if it is within all bounds.
-    fn expected(record: &'a PutRecord<'_>, stream: &Stream) -> Option<Self> {
+    fn expected(record: &'a mut PutRecord<'_>, stream: &Stream) -> Option<Self> {
         let key = record.partition_key.as_deref();
         // A key of so many bytes has no more characters.
         let has_key = key.is_none_or(|key| !key.is_empty() && key.len() <= PARTITION_KEY_CHARS_MAX);
@@ -96,11 +95,11 @@ impl<'a> Asked<'a> {
         let explicit = record.explicit_hash_key.as_deref();
         let expected = has_key
             && explicit.is_none_or(is_number)
-            && record.data.len() <= stream.record_bytes_max();
+            && record.data.as_slice().len() <= stream.record_bytes_max();
         expected.then(|| Self {
             partition_key: key,
             explicit_hash_key: explicit,
-            data: record.data.clone(),
+            data: std::mem::replace(&mut record.data, Data::from(&[])),
         })
     }
 
@@ -108,7 +107,7 @@ impl<'a> Asked<'a> {
         Self {
             partition_key: input.text("PartitionKey"),
             explicit_hash_key: input.text("ExplicitHashKey"),
-            data: input.blob("Data").expect("it is required").clone(),
+            data: input.blob("Data").expect("it is required").into(),
         }
     }
 }
@@ -132,15 +131,20 @@ fn put_record(call: &Call<'_>, input: &Input) -> Outcome {
 
 /// Puts the one record of a call.
 fn put_entry(call: &Call<'_>, stream: &Stream, entry: PutEntry<'_>, is_encrypted: bool) -> Outcome {
-    let put = stream.producer().without_waiting().put_records([entry]);
-    let put = put.and_then(PutRecordsOutput::into_result);
+    let producer = stream.producer().without_waiting();
+    let put = match entry.is_keyless() {
+        false => producer.put_entry(entry),
+        true => match producer.put_records([entry]) {
+            Ok(put) => put.into_iter().next().expect("an answer for each entry"),
+            Err(error) => Err(error),
+        },
+    };
     let put = put.map_err(|error| match error {
         Error::OrderingInFuture { sequence_number } => {
             invalid_ordering(call, stream, &sequence_number.to_string())
         }
         other => call.exception(stream.name(), &other),
     })?;
-    let put = put.first().expect("one record was put");
     if call.encoding == Encoding::Cbor || is_encrypted {
         return Ok(Output::Members(
             Value::structure()
@@ -150,24 +154,23 @@ fn put_entry(call: &Call<'_>, stream: &Stream, entry: PutEntry<'_>, is_encrypted
         ));
     }
     // The usual answer, without a value for each member.
-    let (shard_id, number) = (put.shard_id(), put.sequence_number());
-    let mut out = Vec::with_capacity(128);
-    json::write_fmt(
-        &mut out,
-        format_args!(r#"{{"ShardId":"{shard_id}","SequenceNumber":"{number}"}}"#),
-    );
+    // As long as it is with a number of 56 digits, as all of this century have.
+    let mut out = Vec::with_capacity(111);
+    out.extend_from_slice(b"{\"ShardId\":");
+    json::encode_shard_id(put.shard_id(), &mut out);
+    out.extend_from_slice(b",\"SequenceNumber\":");
+    json::encode_sequence_number(put.sequence_number(), &mut out);
+    out.push(b'}');
     Ok(Output::Encoded(out))
 }
 
 /// Puts the record of a body that is as bodies should be; `None` if this one is not.
 pub(super) fn put_record_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome> {
-    let body = PutBody::of_one(call.encoding, body)?;
+    let mut body = PutBody::of_one(call.encoding, body)?;
     let stream = expected_stream(call, &body)?;
-    let [record] = &body.records[..] else {
-        return None;
-    };
     let distributor = Distributor::of(call, &stream);
-    let entry = match distributor.entry(Asked::expected(record, &stream)?, "partitionKey") {
+    let asked = Asked::expected(&mut body.records, &stream)?;
+    let entry = match distributor.entry(asked, "partitionKey") {
         Ok(entry) => entry,
         Err(exception) => return Some(Err(exception)),
     };
@@ -176,25 +179,26 @@ pub(super) fn put_record_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome
 
 /// Puts the records of a body that is as bodies should be; `None` if this one is not.
 pub(super) fn put_records_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome> {
-    let body = PutBody::of_many(call.encoding, body)?;
+    let mut body = PutBody::of_many(call.encoding, body)?;
     let stream = expected_stream(call, &body)?;
     if !(1..=ENTRIES_MAX).contains(&body.records.len()) {
         return None;
     }
-    let entries = body.records.iter();
+    let entries = body.records.iter_mut();
     let entries = entries.map(|record| Asked::expected(record, &stream));
     let entries = entries.collect::<Option<Vec<_>>>()?;
     Some(put_entries(call, &stream, entries.into_iter(), false))
 }
 
 /// The stream that a body is about, if it takes records.
-fn expected_stream(call: &Call<'_>, body: &PutBody<'_>) -> Option<Stream> {
+fn expected_stream<R>(call: &Call<'_>, body: &PutBody<'_, R>) -> Option<Stream> {
     let name = match (&body.stream_name, &body.stream_arn) {
         (Some(name), None) => name,
         (None, Some(arn)) => call.stream_of_arn(arn).ok()?,
         _ => return None,
     };
-    call.serving(name).ok()
+    let stream = call.stream_named(name).ok()?;
+    stream.is_taking_records().then_some(stream)
 }
 
 fn put_records(call: &Call<'_>, input: &Input) -> Outcome {
@@ -215,7 +219,7 @@ pub(super) fn put_entries<'a>(
     let mut bytes = 0;
     let mut checked = Vec::with_capacity(entries.len());
     for (index, asked) in entries.enumerate() {
-        bytes += asked.partition_key.map_or(0, str::len) + asked.data.len();
+        bytes += asked.partition_key.map_or(0, str::len) + asked.data.as_slice().len();
         checked.push(distributor.entry_at(asked, index)?);
     }
     if bytes > ENTRIES_BYTES_MAX {
@@ -265,18 +269,17 @@ impl Answer<'_> {
         let records = self.put.records();
         let mut out = Vec::with_capacity(records.len() * RECORD_BYTES + RECORD_BYTES);
         out.extend_from_slice(b"{\"FailedRecordCount\":");
-        let failed = self.put.failed_record_count();
-        out.extend_from_slice(failed.to_string().as_bytes());
+        json::encode_unsigned(self.put.failed_record_count() as u64, &mut out);
         out.extend_from_slice(b",\"Records\":");
         for (index, record) in records.iter().enumerate() {
             out.push(if index == 0 { b'[' } else { b',' });
             match record {
                 Ok(put) => {
-                    out.extend_from_slice(b"{\"SequenceNumber\":\"");
-                    json::write_fmt(&mut out, format_args!("{}", put.sequence_number()));
-                    out.extend_from_slice(b"\",\"ShardId\":\"");
-                    json::write_fmt(&mut out, format_args!("{}", put.shard_id()));
-                    out.extend_from_slice(b"\"}");
+                    out.extend_from_slice(b"{\"SequenceNumber\":");
+                    json::encode_sequence_number(put.sequence_number(), &mut out);
+                    out.extend_from_slice(b",\"ShardId\":");
+                    json::encode_shard_id(put.shard_id(), &mut out);
+                    out.push(b'}');
                 }
                 Err(error) => json::encode(&self.failed(error), &mut out),
             }
