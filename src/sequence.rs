@@ -96,30 +96,31 @@ impl SequenceNumber {
     }
 }
 
-/// Room for the digits of a sequence number, of which 192 bits have 58 at most.
-pub(crate) type SequenceNumberText = [u8; 58];
-
 impl SequenceNumber {
+    /// Room for the digits: 186 bits have 56 at most, which are written 19 at a time.
+    pub(crate) const TEXT_BYTES: usize = 3 * DIGITS;
+
     /// Writes the decimal digits of it.
-    pub(crate) fn write(self, text: &mut SequenceNumberText) -> &str {
+    pub(crate) fn write(self, text: &mut [u8; Self::TEXT_BYTES]) -> &str {
         let mut limbs = self.limbs;
-        let mut from = text.len();
-        loop {
-            let rest = divide(&mut limbs, TEN_TO_19);
-            if limbs == [0; 3] {
-                from -= write_digits(rest, &mut text[..from]);
-                return std::str::from_utf8(&text[from..]).expect("digits");
-            }
-            text[from - 19..from].fill(b'0');
-            write_digits(rest, &mut text[from - 19..from]);
-            from -= 19;
+        let low = divide(&mut limbs, TEN_TO_19);
+        let middle = divide(&mut limbs, TEN_TO_19);
+        let [.., high] = limbs;
+        for (part, digits) in [high, middle, low]
+            .into_iter()
+            .zip(text.chunks_exact_mut(DIGITS))
+        {
+            write_padded(part, digits);
         }
+        let zeros = text.iter().take_while(|digit| **digit == b'0').count();
+        let from = zeros.min(text.len() - 1);
+        std::str::from_utf8(&text[from..]).expect("digits")
     }
 }
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad_integral(true, "", self.write(&mut [0; 58]))
+        f.pad_integral(true, "", self.write(&mut [0; Self::TEXT_BYTES]))
     }
 }
 
@@ -215,6 +216,34 @@ fn times_ten_plus(limbs: [u64; 3], digit: u64) -> Option<[u64; 3]> {
         carry = product >> 64;
     }
     (carry == 0).then_some(result)
+}
+
+/// Digits that are written at a time.
+const DIGITS: usize = 19;
+
+/// Writes all nineteen digits of a number below 10^19.
+#[expect(clippy::cast_possible_truncation, reason = "below 10^8")]
+fn write_padded(number: u64, digits: &mut [u8]) {
+    const TEN_TO_8: u64 = 100_000_000;
+    let (high, low) = (number / TEN_TO_8, number % TEN_TO_8);
+    let (high, middle) = (high / TEN_TO_8, high % TEN_TO_8);
+    digits[..3].fill(b'0');
+    write_digits(high, &mut digits[..3]);
+    digits[3..11].copy_from_slice(&eight_digits(middle as u32));
+    digits[11..].copy_from_slice(&eight_digits(low as u32));
+}
+
+/// The digits of a number below 10^8, by halving it three times, all halves at once: a third of what it
+/// takes to write them pair by pair, and a record that is read over the wire has 56. The idea is Paul
+/// Khuong's.
+const fn eight_digits(number: u32) -> [u8; 8] {
+    // Two numbers of four digits, then four of two, then eight of one, the first one lowest.
+    let fours = (number / 10_000) as u64 | ((number % 10_000) as u64) << 32;
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
+    let twos = hundreds | (fours - hundreds * 100) << 16;
+    let tens = ((twos * 103) >> 10) & 0xf_000f_000f_000f;
+    let ones = tens | (twos - tens * 10) << 8;
+    (ones | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
 /// The numbers of two digits.
@@ -365,6 +394,10 @@ mod tests {
                 let text = std::str::from_utf8(&room).expect("letters and digits");
                 prop_assert_eq!(text.trim_start_matches('x'), number.to_string());
                 prop_assert_eq!(count, number.to_string().len());
+                let number = number.min(TEN_TO_19 - 1);
+                let mut padded = [0; DIGITS];
+                write_padded(number, &mut padded);
+                prop_assert_eq!(std::str::from_utf8(&padded).expect("digits"), format!("{number:019}"));
             }
         }
     }

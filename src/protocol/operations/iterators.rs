@@ -399,9 +399,11 @@ impl Answer<'_> {
             let key = record.partition_key();
             let members = 3 + u64::from(!key.is_empty()) + u64::from(encrypted);
             encoder.map(members)?;
-            encoder
-                .str("SequenceNumber")?
-                .str(record.sequence_number().write(&mut [0; 58]))?;
+            encoder.str("SequenceNumber")?.str(
+                record
+                    .sequence_number()
+                    .write(&mut [0; SequenceNumber::TEXT_BYTES]),
+            )?;
             let arrival = record.approximate_arrival_timestamp();
             encoder
                 .str("ApproximateArrivalTimestamp")?
