@@ -84,32 +84,33 @@ pub fn cbor_body(bytes: &[u8]) {
     }
 }
 
-/// What a token is changed by: any change makes it none, in whichever place it is given.
+/// A place where a token is given, and what the token is changed by: any change makes it none.
 pub fn token(bytes: &[u8]) {
-    let service = service();
-    let (iterator, page) = tokens(&service);
-    for (operation, member, token) in [
-        ("GetRecords", "ShardIterator", &iterator),
-        ("ListShards", "NextToken", &page),
-        ("ListStreams", "NextToken", &page),
-    ] {
-        let mut changed = BASE64.decode(token.as_bytes()).expect("a token is base64");
-        for (index, change) in bytes.iter().enumerate() {
-            match changed.get_mut(index) {
-                Some(byte) => *byte ^= change,
-                None => changed.push(*change),
-            }
+    let Some((place, change)) = bytes.split_first() else {
+        return;
+    };
+    let Kept {
+        service, tokens, ..
+    } = kept();
+    let (operation, member, token) = match place % 3 {
+        0 => ("GetRecords", "ShardIterator", tokens.iterator),
+        1 => ("ListShards", "NextToken", tokens.page),
+        // It is of another operation.
+        _ => ("ListStreams", "NextToken", tokens.page),
+    };
+    let mut changed = BASE64.decode(token.as_bytes()).expect("a token is base64");
+    for (index, change) in change.iter().enumerate() {
+        match changed.get_mut(index) {
+            Some(byte) => *byte ^= change,
+            None => changed.push(*change),
         }
-        let is_same = BASE64.encode(&changed) == *token;
-        let made_up = [
-            BASE64.encode(&changed),
-            String::from_utf8_lossy(bytes).into_owned(),
-        ];
-        for (index, text) in made_up.iter().enumerate() {
-            let (status, body) = call(&service, operation, Encoding::Json, json!({member: text}));
-            let is_its_own = index == 0 && is_same && operation != "ListStreams";
-            assert_eq!(status == 200, is_its_own, "{operation} {text:?}: {body:?}");
-        }
+    }
+    let changed = BASE64.encode(&changed);
+    let is_its_own = changed == token && operation != "ListStreams";
+    let made_up = String::from_utf8_lossy(change).into_owned();
+    for (text, is_good) in [(changed, is_its_own), (made_up, false)] {
+        let (status, body) = call(&service, operation, Encoding::Json, json!({member: text}));
+        assert_eq!(status == 200, is_good, "{operation} {text:?}: {body:?}");
     }
 }
 
@@ -123,7 +124,7 @@ fn split(bytes: &[u8]) -> Option<(&'static str, &[u8])> {
 /// Status and body of an answer in one piece.
 fn answer(operation: &str, encoding: Encoding, body: &[u8]) -> Option<(u16, Vec<u8>)> {
     let target = format!("Kinesis_20131202.{operation}");
-    let answer = service().call(&target, encoding, body.to_vec());
+    let answer = kept().service.call(&target, encoding, body.to_vec());
     let status = answer.status().as_u16();
     assert!(matches!(status, 200 | 400 | 500), "{status}");
     match answer.into_body() {
@@ -142,55 +143,78 @@ fn call(service: &Service, operation: &str, encoding: Encoding, request: Value) 
     (status, serde_json::from_slice(&body).unwrap_or_default())
 }
 
-/// An iterator and a page of a list, both good now.
-fn tokens(service: &Service) -> (String, String) {
-    let get = |operation, request: Value, member: &str| {
-        let (_, answer) = call(service, operation, Encoding::Json, request);
-        answer[member].as_str().expect("it is there").to_owned()
-    };
-    let ask = json!({"StreamName": "a", "ShardId": "0", "ShardIteratorType": "LATEST"});
-    let iterator = get("GetShardIterator", ask, "ShardIterator");
-    let page = get(
-        "ListShards",
-        json!({"StreamName": "a", "MaxResults": 1}),
-        "NextToken",
-    );
-    (iterator, page)
+/// What is kept from input to input.
+#[derive(Clone)]
+struct Kept {
+    inputs: u32,
+    registry: Registry,
+    service: Service,
+    tokens: Tokens,
+}
+
+/// Tokens that are good as long as their service is.
+#[derive(Clone)]
+struct Tokens {
+    iterator: String,
+    page: String,
 }
 
 thread_local! {
-    static SERVICE: RefCell<Option<(u32, Service)>> = const { RefCell::new(None) };
+    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
 }
 
 /// A service with a stream `a` of two shards and a record; a new one now and then, so that what inputs
 /// create does not pile up.
-fn service() -> Service {
+fn kept() -> Kept {
     const INPUTS_OF_ONE: u32 = 500;
-    SERVICE.with_borrow_mut(|kept| {
-        let fresh = kept.take().filter(|(used, _)| *used < INPUTS_OF_ONE);
-        let (used, service) = fresh.unwrap_or_else(|| (0, new_service()));
-        *kept = Some((used + 1, service.clone()));
-        // Whatever an input deleted.
-        call(
-            &service,
-            "CreateStream",
-            Encoding::Json,
-            json!({"StreamName": "a", "ShardCount": 2}),
-        );
-        service
+    KEPT.with_borrow_mut(|kept| {
+        let fresh = kept.take().filter(|kept| kept.inputs < INPUTS_OF_ONE);
+        let mut fresh = fresh.unwrap_or_else(Kept::new);
+        fresh.inputs += 1;
+        if fresh.registry.get("a").is_err() {
+            // An input deleted it.
+            fresh.create();
+        }
+        kept.insert(fresh).clone()
     })
 }
 
-fn new_service() -> Service {
-    let registry = Registry::builder().clock(ManualClock::default()).build();
-    let service = Service::builder(&registry).shard_limit(200).build();
-    call(
-        &service,
-        "CreateStream",
-        Encoding::Json,
-        json!({"StreamName": "a", "ShardCount": 2}),
-    );
-    let put = json!({"StreamName": "a", "PartitionKey": "k", "Data": "YQ=="});
-    call(&service, "PutRecord", Encoding::Json, put);
-    service
+impl Kept {
+    fn new() -> Self {
+        let registry = Registry::builder().clock(ManualClock::default()).build();
+        let service = Service::builder(&registry).shard_limit(200).build();
+        let mut new = Self {
+            inputs: 0,
+            registry,
+            service,
+            tokens: Tokens {
+                iterator: String::new(),
+                page: String::new(),
+            },
+        };
+        new.create();
+        new
+    }
+
+    fn create(&mut self) {
+        self.ask("CreateStream", json!({"StreamName": "a", "ShardCount": 2}));
+        self.ask(
+            "PutRecord",
+            json!({"StreamName": "a", "PartitionKey": "k", "Data": "YQ=="}),
+        );
+        let member = |answer: Value, member: &str| {
+            let text = answer[member].as_str().expect("it is there");
+            text.to_owned()
+        };
+        let ask = json!({"StreamName": "a", "ShardId": "0", "ShardIteratorType": "LATEST"});
+        self.tokens.iterator = member(self.ask("GetShardIterator", ask), "ShardIterator");
+        let ask = json!({"StreamName": "a", "MaxResults": 1});
+        self.tokens.page = member(self.ask("ListShards", ask), "NextToken");
+    }
+
+    fn ask(&self, operation: &str, request: Value) -> Value {
+        let (status, answer) = call(&self.service, operation, Encoding::Json, request);
+        assert_eq!(status, 200, "{operation}: {answer}");
+        answer
+    }
 }
