@@ -97,9 +97,10 @@ impl fmt::Debug for RecordView<'_> {
 
 /// A record as a value of its own: it may outlive its batch, and be sent anywhere.
 ///
-/// Its data shares the memory of the stream. Up to 512 bytes lie in a chunk, of 64 KiB at most, that
-/// stays in memory, with the larger data that it keeps, as long as any such record of it is held:
-/// copy what is kept for long. Larger data keeps only itself.
+/// Its data shares the memory of the stream. Data that was copied (see [`Data`](crate::Data): up to 512
+/// bytes, or about 2,000 if they were no [`Bytes`]) lies in a chunk, of 64 KiB at most, that stays in
+/// memory, with the larger data that it keeps, as long as any such record of it is held: copy what is
+/// kept for long. Larger data keeps only itself.
 ///
 /// Equal records have the same shard id, sequence number, time of arrival, key and data: the same
 /// record is equal however often it is read.

@@ -765,7 +765,7 @@ fn everything_is_given_back(checks: &mut Checks) {
         for round in 0..50 {
             stream
                 .producer()
-                .put_record("key", vec![0; 1_000])
+                .put_record("key", vec![0; 3_000])
                 .expect("it has room");
             stream
                 .update_shard_count(1 + round % 5)

@@ -42,7 +42,7 @@ use std::{ptr, slice};
 use bytes::Bytes;
 
 use crate::call_out::CallOuts;
-use crate::data::{INLINE_BYTES_MAX, Payload};
+use crate::data::{COPIED_BODY_BYTES_MAX, INLINE_BYTES_MAX, Payload};
 use crate::record::{Origin, RecordView};
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Cells, MODELLED, Ordering, OwnLine, Unit};
 
@@ -62,8 +62,13 @@ const AHEAD_UNITS: u32 = 256;
 /// The largest chunk, so that every field of a packed extent has room. In a model a chunk is full
 /// after a record or two, or the model would never come to the second; its keys have few bytes.
 pub(crate) const CHUNK_BYTES_MAX: usize = if MODELLED { 64 } else { 64 * 1024 };
-/// A chunk has room for the largest frame: 8 bytes of header, a key of 1,024, data copied in.
+/// A chunk has room for the largest frame: 8 bytes of header, and a key with the data that is copied in.
 pub(crate) const CHUNK_BYTES_MIN: usize = if MODELLED { 64 } else { 2 * 1024 };
+const _: () = assert!(
+    MODELLED
+        || (UNIT_BYTES + COPIED_BODY_BYTES_MAX <= CHUNK_BYTES_MIN
+            && 1024 + INLINE_BYTES_MAX <= COPIED_BODY_BYTES_MAX)
+);
 
 /// How far into a chunk: frames, units of memory, and bytes of keys and data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,12 +126,13 @@ impl Header {
     const ARRIVAL_DELTA_MAX: u64 = (1 << 28) - 1;
 
     #[inline]
-    fn new(arrival_delta: u64, key_bytes: usize, data_bytes: usize) -> Self {
-        let out_of_line = if data_bytes > INLINE_BYTES_MAX {
-            Self::OUT_OF_LINE
-        } else {
-            0
-        };
+    fn new(arrival_delta: u64, key_bytes: usize, payload: &Payload<'_, '_>) -> Self {
+        Self::of(arrival_delta, key_bytes, payload.len(), payload.is_handle())
+    }
+
+    #[inline]
+    fn of(arrival_delta: u64, key_bytes: usize, data_bytes: usize, is_handle: bool) -> Self {
+        let out_of_line = if is_handle { Self::OUT_OF_LINE } else { 0 };
         Self(
             arrival_delta << Self::ARRIVAL_SHIFT
                 | out_of_line
@@ -203,10 +209,16 @@ impl Header {
     }
 }
 
-/// Memory that a record takes: what capacity in bytes counts.
+/// Memory that a record takes, at most: what capacity in bytes counts.
 #[inline]
 pub(crate) fn charge(key_bytes: usize, data_bytes: usize) -> u64 {
-    Header::new(0, key_bytes, data_bytes).charge()
+    Header::of(0, key_bytes, data_bytes, data_bytes > INLINE_BYTES_MAX).charge()
+}
+
+/// Memory that a record takes which is stored like this.
+#[inline]
+pub(crate) fn charge_of(key_bytes: usize, payload: &Payload<'_, '_>) -> u64 {
+    Header::new(0, key_bytes, payload).charge()
 }
 
 /// The most data that a record with a key of so many bytes can have to take no more than `charge`.
@@ -419,8 +431,8 @@ impl OpenChunk {
     }
 
     /// Whether a record would have to go to another chunk.
-    pub(crate) fn is_full_for(&self, key_bytes: usize, data_bytes: usize) -> bool {
-        let header = Header::new(0, key_bytes, data_bytes);
+    pub(crate) fn is_full_for(&self, key_bytes: usize, payload: &Payload<'_, '_>) -> bool {
+        let header = Header::new(0, key_bytes, payload);
         let inside = header.charge() - header.outside_bytes();
         inside > self.free_bytes() as u64 || (header.is_out_of_line() && self.out_of_line_left == 0)
     }
@@ -442,7 +454,7 @@ impl OpenChunk {
         if delta > Header::ARRIVAL_DELTA_MAX {
             return None;
         }
-        let header = Header::new(delta, key.len(), payload.len());
+        let header = Header::new(delta, key.len(), payload);
         let end = self.end.past(header);
         let slots = match payload {
             Payload::Copy(_) => self.slots,

@@ -36,6 +36,14 @@ enum Op {
     Read(u64),
 }
 
+/// The data of the record at a place, shared or not.
+fn data_at(place: u64, data: &[u8]) -> Data<'static> {
+    match place % 2 {
+        0 => data.to_vec().into(),
+        _ => Bytes::copy_from_slice(data).into(),
+    }
+}
+
 impl Pair {
     fn new(records: u64, bytes: u64, retention: u64) -> Self {
         let capacity = Capacity { records, bytes };
@@ -83,11 +91,11 @@ impl Pair {
             if charge(*key_len, *data_len) > self.capacity.bytes {
                 continue;
             }
-            let mut payload = Data::from(Bytes::from(data.clone()));
+            let mut payload = data_at(self.writer.next(), &data);
             let times = (self.now, self.cutoff());
             let (place, arrival) =
                 self.writer
-                    .append(&self.log, times, &key, &mut payload.payload());
+                    .append(&self.log, times, &key, &mut payload.payload(key.len()));
             assert_eq!(place, self.writer.next() - 1);
             self.twin.push_back((place, arrival, key, data));
         }
@@ -104,16 +112,21 @@ impl Pair {
             "the horizon never goes back"
         );
         let Capacity { records, bytes } = self.capacity;
-        let mut charged: u64 = self.twin.iter().map(|r| charge(r.2.len(), r.3.len())).sum();
+        let charge = |(place, _, key, data): &(u64, u64, String, Vec<u8>)| {
+            let mut data = data_at(*place, data);
+            chunk::charge_of(key.len(), &data.payload(key.len()))
+        };
+        let mut charged: u64 = self.twin.iter().map(charge).sum();
         let cutoff = self.cutoff();
         let mut slack = bytes / 64 + 2 * chunk::CHUNK_BYTES_MAX as u64;
-        while let Some((place, arrival, key, data)) = self.twin.front() {
+        while let Some(record) = self.twin.front() {
+            let (place, arrival, ..) = record;
             let must = charged > bytes || self.twin.len() as u64 > records;
             if *place >= horizon {
                 assert!(!must, "what is over the capacity is trimmed");
                 break;
             }
-            let charge = charge(key.len(), data.len());
+            let charge = charge(record);
             if !must && *arrival >= cutoff {
                 slack = slack
                     .checked_sub(charge)
@@ -214,6 +227,30 @@ proptest! {
         }
         pair.read(10_000);
     }
+
+    #[test]
+    fn what_a_log_has_room_for_trims_nothing_whichever_way_it_is_stored(
+        records in prop::collection::vec((1_usize..1_025, 0_usize..2_600), 1..200),
+        bytes in 8_192_u64..200_000,
+    ) {
+        let log = Log::new();
+        let mut writer = Writer::new(Capacity { records: u64::MAX, bytes }, 1_000);
+        let mut taken = 0;
+        for (index, (key_len, data_len)) in records.into_iter().enumerate() {
+            let (key, data) = ("k".repeat(key_len), vec![7; data_len]);
+            let mut data = data_at(index as u64, &data);
+            let mut payload = data.payload(key_len);
+            if writer.is_full_for(key_len, &payload) {
+                continue;
+            }
+            writer.append(&log, (1_000, 0), &key, &mut payload);
+            writer.publish(&log);
+            taken += 1;
+            prop_assert_eq!(log.trim_horizon(), FIRST_PLACE);
+        }
+        writer.validate(&log);
+        prop_assert!(taken > 0);
+    }
 }
 
 #[test]
@@ -234,7 +271,7 @@ fn a_batch_shows_as_a_whole_though_it_fills_many_chunks() {
     for place in 1..=1_000 {
         let mut data = Data::from(&[7; 400]);
         pair.writer
-            .append(&pair.log, (1_000, 0), "key", &mut data.payload());
+            .append(&pair.log, (1_000, 0), "key", &mut data.payload(3));
         assert_eq!(
             pair.log.next(),
             FIRST_PLACE,
@@ -251,7 +288,7 @@ fn a_batch_that_is_over_the_capacity_stays_within_it_all_the_same() {
     for _ in 0..1_000 {
         let mut data = Data::from(&[7; 400]);
         pair.writer
-            .append(&pair.log, (1_000, 0), "key", &mut data.payload());
+            .append(&pair.log, (1_000, 0), "key", &mut data.payload(3));
         let chunks = pair.log.directory.lock().chunks.len();
         assert!(chunks <= 10, "{chunks} chunks are held for the batch");
     }

@@ -3,15 +3,15 @@
 use std::mem;
 
 use crate::data::Payload;
-use crate::log::chunk::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, OpenChunk};
-use crate::log::{Chunk, Extent, FIRST_PLACE, Frame, Log, charge};
+use crate::log::chunk::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, OpenChunk, charge_of};
+use crate::log::{Chunk, Extent, FIRST_PLACE, Frame, Log};
 use crate::sync::{Arc, Ordering};
 
 /// How much a log retains.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Capacity {
     pub(crate) records: u64,
-    /// As [`charge`] counts.
+    /// As [`charge_of`] counts.
     pub(crate) bytes: u64,
 }
 
@@ -166,16 +166,16 @@ impl Writer {
     }
 
     /// Whether one more record would take the log over its capacity.
-    pub(crate) fn is_full_for(&self, key_bytes: usize, data_bytes: usize) -> bool {
+    pub(crate) fn is_full_for(&self, key_bytes: usize, payload: &Payload<'_, '_>) -> bool {
         let Capacity { records, bytes } = self.capacity;
-        let rolls = |open: &&OpenChunk| open.is_full_for(key_bytes, data_bytes);
+        let rolls = |open: &&OpenChunk| open.is_full_for(key_bytes, payload);
         let left_free = match self.open.as_ref().filter(rolls) {
             // What the open chunk leaves free counts as long as any record of it is retained.
             Some(open) if self.oldest.place < self.next => open.free_bytes() as u64,
             _ => 0,
         };
         self.next - self.oldest.place >= planted!(records, "one_too_many": records + 1)
-            || self.oldest.charge + left_free + charge(key_bytes, data_bytes) > bytes
+            || self.oldest.charge + left_free + charge_of(key_bytes, payload) > bytes
     }
 
     /// Arrival of the oldest retained record.

@@ -44,7 +44,7 @@
 //! | `SequenceNumberForOrdering` | in `PutRecord` alone | also in [`put_records`](crate::Producer::put_records) | an entry is an entry |
 //! | largest record | data and partition key, by the documentation | the data alone; with its key it has to fit the capacity | a bound that does not move with the key |
 //! | `Limit` of `GetRecords` | 10,000 unless given | always given | a batch holds memory: its reader says how much |
-//! | data | travels, so it is copied | up to 512 bytes are copied once; of more a handle is kept, if it was given one ([`Data`](crate::Data)) | to copy a little costs less than to share it |
+//! | data | travels, so it is copied | up to 512 bytes are copied once, and up to some 2,000 unless they are `Bytes`; of more a handle is kept, if it was given one ([`Data`](crate::Data)) | to copy a little costs less than to share it |
 //!
 //! # Some of them at work
 //!

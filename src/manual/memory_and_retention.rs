@@ -11,8 +11,9 @@
 //!
 //! A shard without records has no chunk. The first one is small (2 KiB), those after it double, up to
 //! 64 KiB, or to an eighth of a small capacity. A record's key and its data of up to
-//! 512 bytes are copied into the open chunk. Larger data stays where it is and the chunk keeps a
-//! handle, if the data came as [`bytes::Bytes`] or in a form that turns into them (`Vec<u8>`,
+//! 512 bytes are copied into the open chunk, and so is data that did not come as [`bytes::Bytes`] as long as it
+//! has, with its key, 2,040 bytes. Larger data stays where it is and the chunk keeps a
+//! handle, if the data came as `Bytes` or in a form that turns into them (`Vec<u8>`,
 //! `String`); borrowed data of that size is copied once, to a place of its own. See
 //! [`Data`](crate::Data).
 //!
@@ -26,7 +27,7 @@
 //!
 //! | data | bytes |
 //! | --- | --- |
-//! | up to 512 bytes | 8, and key and data together, rounded up to 8 |
+//! | copied: up to 512 bytes, or 2,040 with the key if they are no `Bytes` | 8, and key and data together, rounded up to 8 |
 //! | more | 48, the key rounded up to 8, and the data |
 //!
 //! and so does what a full chunk leaves free at its end, as long as a record of it is retained.
@@ -54,7 +55,7 @@
 //! Beyond the capacity a shard has at most
 //!
 //! - 192 KiB: the trimmed part of the oldest chunk, the free part of the newest, and the spare;
-//! - data of over 512 bytes that is trimmed and not dropped yet: a 128th of the capacity, but 32 KiB
+//! - data that was not copied, is trimmed and not dropped yet: a 128th of the capacity, but 32 KiB
 //!   at least and 4 MiB at most, and one record. Such data is dropped a chunk at a time;
 //! - its own books: some hundred bytes for each chunk, and what `bytes` allocates to share a handle.
 //!
@@ -111,12 +112,12 @@
 //! | --- | --- |
 //! | [`ShardIterator`](crate::ShardIterator), [`Subscription`](crate::Subscription) | no record |
 //! | [`RecordBatch`](crate::RecordBatch) | the chunks in which its records lie, with all they hold |
-//! | [`Record`](crate::Record) with data of up to 512 bytes | its chunk, with all it holds |
-//! | `Record` with larger data | that data |
+//! | [`Record`](crate::Record) with data that was copied | its chunk, with all it holds |
+//! | `Record` with other data | that data |
 //! | what [`to_record`](crate::RecordView::to_record) or a copy of the data makes | itself |
 //!
 //! A batch holds what its records take, what the chunks between leave free, and what else lies in its
-//! first and its last chunk: at most 64 KiB each, and the data of over 512 bytes that they keep elsewhere,
+//! first and its last chunk: at most 64 KiB each, and the data that they keep elsewhere,
 //! each a 128th of the capacity (32 KiB at least, 4 MiB at most) and one record. That is on top of the
 //! capacity, for as long as it is held; the shard goes on trimming. Copy what is kept for long:
 //!

@@ -55,7 +55,8 @@
 //! 2. **A [`TickingClock`]**, if times need not be exact to the millisecond; its page says what it costs.
 //! 3. **A [`PartitionKey`]** that is kept, instead of text, in a stream of several shards.
 //! 4. **Borrowed data**: up to 512 bytes are copied in any case, so `&[u8]` or `&Bytes` spare counting
-//!    a reference, which costs as much as a lock.
+//!    a reference, which costs as much as a lock. A `Vec` or a slice is copied up to some 2,000 bytes,
+//!    which takes half the time of keeping it: its memory is given back at once, to be used for the next.
 //!
 //! ```
 //! use brooklet::{PartitionKey, Stream, TickingClock};

@@ -26,7 +26,7 @@ fn write(log: &Log, writer: &mut Writer, numbers: impl IntoIterator<Item = u8>) 
 /// Appends a small record, and shows it to nobody.
 fn append(log: &Log, writer: &mut Writer, n: u8) {
     let payload = &mut Data::from(small(n));
-    let (place, _) = writer.append(log, (NOW.as_millis(), 0), "k", &mut payload.payload());
+    let (place, _) = writer.append(log, (NOW.as_millis(), 0), "k", &mut payload.payload(1));
     assert_eq!(place, u64::from(n));
 }
 

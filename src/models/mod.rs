@@ -131,7 +131,7 @@ fn large(n: u8) -> Bytes {
 
 /// Puts a record with a key of one byte.
 fn put<'a>(shard: &Shard, data: impl Into<Data<'a>>) -> Result<Appended, Refusal> {
-    shard.append(NOW, "k", &mut data.into().payload())
+    shard.append(NOW, "k", &mut data.into().payload(1))
 }
 
 /// Puts small records.

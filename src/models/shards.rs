@@ -252,7 +252,7 @@ fn records_that_expire_while_they_are_read_are_given_or_counted_as_missed() {
         let early = Timestamp::from_millis(1_000);
         for n in 1..=3 {
             let data = &mut Data::from(small(n));
-            shard.append(early, "k", &mut data.payload()).unwrap();
+            shard.append(early, "k", &mut data.payload(1)).unwrap();
         }
         let turning = thread::spawn({
             let shard = shard.clone();

@@ -63,7 +63,10 @@ impl<'p, 'a> Batch<'p, 'a> {
         let mut answers = self.answers.accepting(shard.origin());
         shard.append_all(now, |appender| {
             for entry in &mut self.entries {
-                match appender.append(entry.key.as_str(), &mut entry.data.payload()) {
+                match appender.append(
+                    entry.key.as_str(),
+                    &mut entry.data.payload(entry.key.as_str().len()),
+                ) {
                     Ok(appended) => answers.push(appended),
                     Err(Refusal::Closed) => break,
                     Err(Refusal::Full) if waits => break,
@@ -124,7 +127,10 @@ impl<'p, 'a> Batch<'p, 'a> {
             for placed in group {
                 let index = placed.index();
                 let entry = &mut self.entries[index];
-                match appender.append(entry.key.as_str(), &mut entry.data.payload()) {
+                match appender.append(
+                    entry.key.as_str(),
+                    &mut entry.data.payload(entry.key.as_str().len()),
+                ) {
                     Ok(appended) => answers.set(index, appended),
                     Err(Refusal::Closed) => break,
                     Err(Refusal::Full) if waits => {

@@ -175,7 +175,7 @@ impl Producer {
             return self.put_hooked(hooked, key, known, data);
         }
         let mut refused = None;
-        let mut payload = data.payload();
+        let mut payload = data.payload(key.len());
         if is_short(key) && self.surely_fits(key, payload.len()) {
             let now = self.now();
             if let Some(routing) = self.routes.seen(&self.stream) {
@@ -233,7 +233,7 @@ impl Producer {
         key: &str,
         data: &mut Data<'_>,
     ) -> Result<Option<PutRecordOutput>, Error> {
-        match shard.append(self.now(), key, &mut data.payload()) {
+        match shard.append(self.now(), key, &mut data.payload(key.len())) {
             Ok(appended) => Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
             Err(Refusal::Closed) => Ok(None),
             Err(Refusal::Full) => match self.stream.settings().on_full {
@@ -264,7 +264,7 @@ impl Producer {
             // In this order: time that passes between the two ends the wait early, never late.
             let monotonic = clock.monotonic();
             let now = self.now();
-            match shard.append(now, key, &mut data.payload()) {
+            match shard.append(now, key, &mut data.payload(key.len())) {
                 Ok(appended) => return Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
                 Err(Refusal::Closed) => return Ok(None),
                 Err(Refusal::Throttled) => return Err(shard.refused(Refusal::Throttled)),

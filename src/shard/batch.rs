@@ -17,10 +17,10 @@ use crate::sync::Arc;
 ///
 /// The records are not copied, so the chunks that they lie in, of 64 KiB at most, stay in memory
 /// as long as the batch is held: what its records count towards the capacity, what the chunks between
-/// leave free, and 128 KiB at most (plus data of over 512 bytes that its first and last chunk hold
+/// leave free, and 128 KiB at most (plus data that its first and last chunk hold outside of them
 /// besides: a 128th of the stream's capacity per chunk, 32 KiB at least and 4 MiB at most, and one
-/// record). An owned [`Record`] made of it holds its chunk if its data is of up to 512 bytes, only its
-/// own data otherwise. A stream goes on trimming meanwhile and never waits for it.
+/// record). An owned [`Record`] made of it holds its chunk if its data was copied into it (up to 512 bytes,
+/// or about 2,000 if they were no `Bytes`), only its own data otherwise. A stream goes on trimming meanwhile and never waits for it.
 ///
 /// ```
 /// use brooklet::{StartingPosition, Stream};

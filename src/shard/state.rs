@@ -166,7 +166,7 @@ impl State {
         }
         let cutoff = core.settings.cutoff(now);
         if self.may_refuse {
-            self.check_refusal(core, now, cutoff, (key.len(), payload.len()))?;
+            self.check_refusal(core, now, cutoff, (key.len(), payload))?;
         }
         let (place, arrival_ms) =
             self.writer
@@ -181,18 +181,18 @@ impl State {
         core: &Core,
         now: Timestamp,
         cutoff: u64,
-        (key_bytes, data_bytes): (usize, usize),
+        (key_bytes, payload): (usize, &Payload<'_, '_>),
     ) -> Result<(), Refusal> {
         if core.settings.on_full != OnFull::TrimOldest {
-            if self.writer.is_full_for(key_bytes, data_bytes) {
+            if self.writer.is_full_for(key_bytes, payload) {
                 self.writer.trim_expired(&core.log, cutoff);
             }
-            if self.writer.is_full_for(key_bytes, data_bytes) {
+            if self.writer.is_full_for(key_bytes, payload) {
                 return Err(Refusal::Full);
             }
         }
         if let Some(limiter) = &mut self.limiter {
-            if !limiter.try_take(now.as_millis(), (key_bytes + data_bytes) as u64) {
+            if !limiter.try_take(now.as_millis(), (key_bytes + payload.len()) as u64) {
                 self.puts_throttled += 1;
                 return Err(Refusal::Throttled);
             }

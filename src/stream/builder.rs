@@ -107,9 +107,9 @@ impl StreamBuilder {
     /// What is over is trimmed, the oldest first: record by record or, where a chunk is not over a
     /// 64th of the capacity, a chunk at a time.
     ///
-    /// A record takes 8 bytes, its partition key and its data, rounded up to 8 bytes. One with more
-    /// than 512 bytes of data, which are not copied, takes 48 bytes, its key rounded up to 8 bytes,
-    /// and its data. What a full chunk leaves free counts, too, as long as a record of it is retained.
+    /// A record takes 8 bytes, its partition key and its data, rounded up to 8 bytes. One with so much
+    /// [data](crate::Data) that it is not copied takes 48 bytes, its key rounded up to 8 bytes, and its
+    /// data. What a full chunk leaves free counts, too, as long as a record of it is retained.
     ///
     /// A shard has at most 192 KiB of other memory and, of large records, a 128th of the capacity
     /// (32 KiB at least, 4 MiB at most, and one record) that is trimmed and not dropped yet. What
