@@ -155,7 +155,7 @@ fn put_entry(call: &Call<'_>, stream: &Stream, entry: PutEntry<'_>, is_encrypted
     }
     // The usual answer, without a value for each member.
     // As long as it is with a number of 56 digits, as all of this century have.
-    let mut out = Vec::with_capacity(111);
+    let mut out = Vec::with_capacity(110);
     out.extend_from_slice(b"{\"ShardId\":");
     json::encode_shard_id(put.shard_id(), &mut out);
     out.extend_from_slice(b",\"SequenceNumber\":");
