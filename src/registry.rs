@@ -13,6 +13,8 @@ use crate::extension::Extension;
 use crate::shard::Hooks;
 use crate::stream::{Stream, StreamBuilder};
 use crate::sync::{Arc, Mutex, MutexGuard, PlainArc};
+#[cfg(feature = "testing")]
+use crate::sync::{AtomicBool, Ordering};
 
 /// Named streams: what an account in a region is to Kinesis.
 ///
@@ -40,6 +42,9 @@ struct Shared {
     state_delay: Duration,
     #[cfg(feature = "testing")]
     hooks: Option<PlainArc<dyn Hooks>>,
+    /// Whether it has hooks, or a stream that has.
+    #[cfg(feature = "testing")]
+    has_hooks: AtomicBool,
     streams: Mutex<BTreeMap<String, Stream>>,
     /// When the last shard of each stream that is gone was created, in seconds, so that one of the
     /// same name and second has other sequence numbers. Locked after `streams`.
@@ -86,6 +91,10 @@ impl Registry {
         let created_after = self.shared.last_created_secs.lock().get(&name).copied();
         #[cfg(feature = "testing")]
         let builder = builder.default_hooks(self.shared.hooks.as_ref());
+        #[cfg(feature = "testing")]
+        if builder.has_hooks() {
+            self.shared.has_hooks.store(true, Ordering::Relaxed);
+        }
         let stream = builder
             .default_clock(&self.shared.clock)
             .state_delay(self.shared.state_delay)
@@ -144,6 +153,12 @@ impl Registry {
     #[cfg(feature = "protocol")]
     pub(crate) fn clock(&self) -> &PlainArc<dyn Clock> {
         &self.shared.clock
+    }
+
+    /// Whether a call may take as long as a test says.
+    #[cfg(all(feature = "server", feature = "testing"))]
+    pub(crate) fn has_hooks(&self) -> bool {
+        self.shared.has_hooks.load(Ordering::Relaxed)
     }
 
     #[cfg(feature = "protocol")]
@@ -233,6 +248,8 @@ impl RegistryBuilder {
             shared: Arc::new(Shared {
                 clock,
                 state_delay,
+                #[cfg(feature = "testing")]
+                has_hooks: AtomicBool::new(self.hooks.is_some()),
                 #[cfg(feature = "testing")]
                 hooks: self.hooks,
                 streams,

@@ -89,6 +89,12 @@ impl Service {
         operations::answer(encoding_of(headers), Err(exception))
     }
 
+    /// Whether an answer may take as long as a test says.
+    #[cfg(feature = "testing")]
+    pub(crate) fn may_be_late(&self) -> bool {
+        self.registry.has_hooks()
+    }
+
     /// More streams of events than the server keeps.
     pub(crate) fn too_many_subscriptions(headers: &HeaderMap) -> Response<Body> {
         let exception = Exception::limit_exceeded("Too many subscriptions at the same time.");

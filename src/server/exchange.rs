@@ -1,5 +1,6 @@
 //! One request and its answer.
 
+use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -13,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
-use crate::protocol::{Service, X_AMZ_TARGET};
+use crate::protocol::{self, Service, X_AMZ_TARGET};
 use crate::server::gate::{Refused, asks_for_h2c};
 use crate::server::reply::{Events, Permit, Reply, last, not_stalled, refusal};
 use crate::server::watch::Watch;
@@ -64,7 +65,7 @@ impl Exchanges {
         let (open, is_fresh) = self.watch.open();
         let origin = request.headers().get(header::ORIGIN).cloned();
         let mut response = match self.admit(request, is_fresh).await {
-            Ok(request) => self.ask(&request),
+            Ok(request) => self.ask(request).await,
             Err(response) => response,
         };
         if origin.is_some() {
@@ -203,7 +204,7 @@ impl Exchanges {
     }
 
     /// Has the service answer.
-    fn ask(&self, request: &Request<Bytes>) -> Response<Reply> {
+    async fn ask(&self, request: Request<Bytes>) -> Response<Reply> {
         let shared = &self.shared;
         let target = request.headers().get(&X_AMZ_TARGET);
         let subscribes =
@@ -216,12 +217,18 @@ impl Exchanges {
                     Some(permit) => Some(permit),
                     None => {
                         let response = Service::too_many_subscriptions(request.headers());
-                        return self.answered(request, response.map(Reply::new));
+                        return self.answered(&request, response.map(Reply::new));
                     }
                 }
             }
         };
-        let answer = catch_unwind(AssertUnwindSafe(|| shared.service.respond(request)));
+        #[cfg(feature = "testing")]
+        let (request, answer) = match shared.service.may_be_late() {
+            true => respond_apart(&shared.service, request).await,
+            false => respond(&shared.service, request),
+        };
+        #[cfg(not(feature = "testing"))]
+        let (request, answer) = respond(&shared.service, request);
         let mut response = match answer {
             Ok(response) => response.map(Reply::new),
             Err(panic) => {
@@ -240,7 +247,7 @@ impl Exchanges {
                 })
             });
         }
-        self.answered(request, response)
+        self.answered(&request, response)
     }
 
     /// Tells whoever wants to know.
@@ -260,6 +267,33 @@ impl Exchanges {
             }
         }
         response
+    }
+}
+
+/// A request, and what the service answered, or what it threw.
+type Asked = (
+    Request<Bytes>,
+    Result<Response<protocol::Body>, Box<dyn Any + Send>>,
+);
+
+fn respond(service: &Service, request: Request<Bytes>) -> Asked {
+    let answer = catch_unwind(AssertUnwindSafe(|| service.respond(&request)));
+    (request, answer)
+}
+
+/// Has the service answer on a thread of its own: one that a test makes late keeps no other waiting.
+#[cfg(feature = "testing")]
+async fn respond_apart(service: &Service, request: Request<Bytes>) -> Asked {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let (service_apart, request_apart) = (service.clone(), request.clone());
+    let spawned = crate::sync::spawn("brooklet-late", move || {
+        // Nobody listens any more if the client has gone.
+        let _unheard = tell.send(respond(&service_apart, request_apart));
+    });
+    match (spawned, told.await) {
+        (Ok(()), Ok(asked)) => asked,
+        // There is no thread to be had.
+        _ => respond(service, request),
     }
 }
 

@@ -214,6 +214,11 @@ impl StreamBuilder {
         self
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) const fn has_hooks(&self) -> bool {
+        self.hooks.is_some()
+    }
+
     /// The hooks, unless some were set.
     #[cfg(feature = "testing")]
     pub(crate) fn default_hooks(mut self, hooks: Option<&PlainArc<dyn Hooks>>) -> Self {

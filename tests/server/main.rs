@@ -8,6 +8,8 @@ mod binary;
 mod client;
 mod crowds;
 mod http2;
+#[cfg(feature = "testing")]
+mod late;
 mod signatures;
 mod trust;
 mod wire;
