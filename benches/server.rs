@@ -1,8 +1,10 @@
 //! What the endpoint costs: processor time of the server's process for a request, beside a handler that
-//! does nothing on the same HTTP stack; the time from its start to its first answer; its memory.
+//! does nothing on the same HTTP stack; the time from its start to its first answer; the time from a put
+//! to who has subscribed; its memory.
 //!
 //! ```text
 //! cargo bench --features server --bench server
+//! cargo bench --features server --bench server -- latency     one of requests, start, latency, memory
 //! ```
 //!
 //! Varies: the request (one record of 100 bytes or 1 KiB, 500 records of 1 KiB, a pull of up to 10,000),
@@ -11,35 +13,42 @@
 //! neighbouring rounds. The client's own time does not count.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use brooklet::protocol::{Body, Encoding, Service};
 use brooklet::server::Server;
 use brooklet::{Limits, Registry, Stream};
 use cpu_time::ProcessTime;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+
+use endpoint::{Client, Peer, from_horizon, line, request};
+
+mod endpoint;
 
 const ROUNDS: usize = 15;
 const WARM_UP: usize = 2;
 
-/// Where a pull begins: a stream with 1,000 records.
-const GET_ITERATOR: (&str, &str) = (
-    "Kinesis_20131202.GetShardIterator",
-    r#"{"StreamName":"replay","ShardId":"0","ShardIteratorType":"TRIM_HORIZON"}"#,
-);
-
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [_, "serve", who] => serve(who),
-        _ => {
-            requests();
-            start();
-            memory();
+    if let [_, "serve", who] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return endpoint::serve(match who {
+            "brooklet" => serve_brooklet(),
+            _ => endpoint::serve_nothing(),
+        });
+    }
+    // What begins with a dash is cargo's.
+    let named = arguments[1..].iter().map(String::as_str);
+    let named: Vec<_> = named.filter(|name| !name.starts_with('-')).collect();
+    for (name, run) in [
+        ("requests", requests as fn()),
+        ("start", start),
+        ("latency", latency),
+        ("memory", memory),
+    ] {
+        if named.is_empty() || named.contains(&name) {
+            run();
         }
     }
 }
@@ -48,7 +57,7 @@ fn main() {
 fn requests() {
     let mut brooklet = Peer::start("brooklet");
     let mut nothing = Peer::start("nothing");
-    let iterator = brooklet.iterator();
+    let iterator = iterator(&mut brooklet);
     let record = |bytes: usize| {
         let data = "A".repeat(bytes.div_ceil(3) * 4);
         format!(r#""PartitionKey":"customer-17","Data":"{data}""#)
@@ -107,7 +116,11 @@ fn requests() {
         ratios.sort_by(f64::total_cmp);
         let body = match operation {
             // An iterator is good where it was made.
-            "GetRecords" => text_of(service.call(GET_ITERATOR.0, Encoding::Json, GET_ITERATOR.1)),
+            "GetRecords" => text_of(service.call(
+                "Kinesis_20131202.GetShardIterator",
+                Encoding::Json,
+                from_horizon("replay"),
+            )),
             _ => body,
         };
         let alone = in_process(&service, operation, &body, count);
@@ -121,6 +134,15 @@ fn requests() {
         }
     }
     println!("the bar: a put_record at most 1.20, put_records 1.4 us a record, get_records 1.1\n");
+}
+
+/// The body of a request that pulls a stream with 1,000 records from its beginning.
+fn iterator(peer: &mut Peer) -> String {
+    let request = request("GetShardIterator", &from_horizon("replay"));
+    let text = String::from_utf8_lossy(peer.client.ask(&request));
+    let (_, body) = text.split_once("\r\n\r\n").expect("it has a body");
+    // An answer with nothing but the iterator is a request with it.
+    body.to_owned()
 }
 
 fn text_of(response: http::Response<Body>) -> String {
@@ -177,6 +199,124 @@ fn start() {
     println!("the bar: 5\n");
 }
 
+/// From the first byte of a put to the last one of the event that has its record, at a client that had
+/// subscribed on another connection before; then the same without a socket.
+fn latency() {
+    const PUTS: usize = 5000;
+    const WARM_UP: usize = 500;
+    let mut binary = Binary::start();
+    let mut nothing = Peer::start("nothing");
+    let mut events = Events::subscribe(&mut binary);
+    let (mut over_sockets, mut floor) = (Vec::new(), Vec::new());
+    for count in 0..WARM_UP + PUTS {
+        let request = request("PutRecord", &counted(count));
+        let begun = Instant::now();
+        binary.client.send(&request);
+        events.wait_for(count);
+        let took = begun.elapsed();
+        assert!(binary.client.answer().starts_with(b"HTTP/1.1 200"));
+        let begun = Instant::now();
+        nothing.client.ask(&request);
+        if count >= WARM_UP {
+            floor.push(begun.elapsed().as_secs_f64() * 1e6);
+            over_sockets.push(took.as_secs_f64() * 1e6);
+        }
+    }
+    println!("from a put of 1 KiB to the event at a subscriber, us; {PUTS} puts");
+    println!(
+        "{:28} {}",
+        "over two connections",
+        percentiles(over_sockets)
+    );
+    println!(
+        "{:28} {}",
+        "without a socket",
+        percentiles(latency_in_process(PUTS))
+    );
+    println!(
+        "{:28} {}",
+        "a handler that does nothing",
+        percentiles(floor)
+    );
+    println!("the bar: well under 1,000; the last line is a request and its answer only\n");
+}
+
+/// Microseconds from a call of the service to the event, on a thread that waits for it.
+fn latency_in_process(puts: usize) -> Vec<f64> {
+    let (service, _registry) = service();
+    let call = |operation: &str, body: String| {
+        service.call(
+            &format!("Kinesis_20131202.{operation}"),
+            Encoding::Json,
+            body,
+        )
+    };
+    let registered = call("RegisterStreamConsumer", REGISTER.to_owned());
+    let subscribed = call("SubscribeToShard", subscribe_body(&text_of(registered)));
+    let Body::Events(mut frames) = subscribed.into_body() else {
+        panic!("a subscription is answered with events");
+    };
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for count in 0..puts {
+                let is_it = |frame: &[u8]| has_count(frame, count);
+                loop {
+                    let next = std::future::poll_fn(|context| {
+                        futures_core::Stream::poll_next(std::pin::Pin::new(&mut frames), context)
+                    });
+                    let frame = futures_executor::block_on(next).expect("it goes on");
+                    if is_it(&frame) {
+                        break;
+                    }
+                }
+                tell.send(Instant::now()).expect("it is waited for");
+            }
+        });
+        let rounds = (0..puts).map(|count| {
+            let body = counted(count);
+            let begun = Instant::now();
+            assert_eq!(call("PutRecord", body).status(), 200);
+            let there = told.recv().expect("it is told");
+            there.duration_since(begun).as_secs_f64() * 1e6
+        });
+        rounds.collect()
+    })
+}
+
+const REGISTER: &str = r#"{"StreamARN":"arn:aws:kinesis:us-east-1:000000000000:stream/orders","ConsumerName":"audit"}"#;
+
+/// The body of a subscription for the consumer that was registered, from its answer.
+fn subscribe_body(registered: &str) -> String {
+    let registered: serde_json::Value = serde_json::from_str(registered).expect("it is JSON");
+    let consumer = registered["Consumer"]["ConsumerARN"].as_str();
+    let consumer = consumer.expect("it is registered");
+    format!(
+        r#"{{"ConsumerARN":"{consumer}","ShardId":"shardId-000000000000","StartingPosition":{{"Type":"LATEST"}}}}"#
+    )
+}
+
+/// The body of a put of 1 KiB that can be told from all others.
+fn counted(count: usize) -> String {
+    let rest = "A".repeat(1024 / 3 * 4 - 8);
+    format!(r#"{{"StreamName":"orders","PartitionKey":"customer-17","Data":"{count:08}{rest}"}}"#)
+}
+
+/// Whether an event has that record.
+fn has_count(event: &[u8], count: usize) -> bool {
+    let data = format!("\"Data\":\"{count:08}");
+    event
+        .windows(data.len())
+        .any(|window| window == data.as_bytes())
+}
+
+fn percentiles(mut values: Vec<f64>) -> String {
+    values.sort_by(f64::total_cmp);
+    let at = |percent: usize| values[values.len() * percent / 100];
+    let (p50, p99, last) = (at(50), at(99), values[values.len() - 1]);
+    format!("p50 {p50:>8.1}   p99 {p99:>8.1}   longest {last:>8.1}")
+}
+
 /// What the binary keeps for 200,000 records.
 fn memory() {
     const RECORDS: usize = 200_000;
@@ -217,78 +357,6 @@ fn spread(values: &mut [f64]) -> String {
     format!("{median:.2} ({:.2}..{last:.2})", values[0])
 }
 
-/// A server in a process of its own, which says what it has cost.
-struct Peer {
-    child: Child,
-    ask: ChildStdin,
-    told: BufReader<ChildStdout>,
-    client: Client,
-}
-
-impl Peer {
-    fn start(who: &str) -> Self {
-        let program = std::env::current_exe().expect("a process has a program");
-        let mut child = Command::new(program)
-            .args(["serve", who])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it can be run again");
-        let ask = child.stdin.take().expect("it is piped");
-        let mut told = BufReader::new(child.stdout.take().expect("it is piped"));
-        let address = line(&mut told).parse().expect("it is an address");
-        Self {
-            child,
-            ask,
-            told,
-            client: Client::connect(address),
-        }
-    }
-
-    /// Processor time so far.
-    fn cost(&mut self) -> Duration {
-        self.ask.write_all(b"\n").expect("it listens");
-        Duration::from_nanos(line(&mut self.told).parse().expect("it is a number"))
-    }
-
-    /// Microseconds for one of many requests.
-    fn round(&mut self, request: &[u8], count: u32) -> f64 {
-        let before = self.cost();
-        for _ in 0..count {
-            let answer = self.client.ask(request);
-            assert!(
-                answer.starts_with(b"HTTP/1.1 200"),
-                "{}",
-                String::from_utf8_lossy(answer)
-            );
-        }
-        (self.cost() - before).as_secs_f64() * 1e6 / f64::from(count)
-    }
-
-    /// The body of a pull from the beginning of a stream with 1,000 records.
-    fn iterator(&mut self) -> String {
-        let answer = self
-            .client
-            .ask(&request("GetShardIterator", GET_ITERATOR.1));
-        let text = String::from_utf8_lossy(answer);
-        let (_, body) = text.split_once("\r\n\r\n").expect("it has a body");
-        body.to_owned()
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        self.child.kill().expect("it still serves");
-        self.child.wait().expect("it ends");
-    }
-}
-
-fn line(from: &mut impl BufRead) -> String {
-    let mut line = String::new();
-    from.read_line(&mut line).expect("it can be read");
-    line.trim().to_owned()
-}
-
 /// The program `brooklet`.
 struct Binary {
     child: Child,
@@ -320,77 +388,48 @@ impl Drop for Binary {
     }
 }
 
-/// A client that costs little itself.
-struct Client {
-    stream: TcpStream,
-    read: Vec<u8>,
+/// The events of a subscription, over a connection of their own.
+struct Events {
+    stream: BufReader<TcpStream>,
+    chunk: Vec<u8>,
 }
 
-impl Client {
-    fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server listens");
-        stream.set_nodelay(true).expect("it is a socket");
-        Self {
+impl Events {
+    fn subscribe(binary: &mut Binary) -> Self {
+        let answer = binary
+            .client
+            .ask(&request("RegisterStreamConsumer", REGISTER));
+        let text = String::from_utf8_lossy(answer);
+        let (_, registered) = text.split_once("\r\n\r\n").expect("it has a body");
+        let body = subscribe_body(registered);
+        let address = binary.client.stream.peer_addr().expect("it is connected");
+        let mut client = Client::connect(address);
+        client.send(&request("SubscribeToShard", &body));
+        let mut stream = BufReader::with_capacity(64 * 1024, client.stream);
+        assert_eq!(line(&mut stream), "HTTP/1.1 200 OK");
+        while !line(&mut stream).is_empty() {}
+        let mut events = Self {
             stream,
-            read: vec![0; 16 * 1024 * 1024],
+            chunk: Vec::new(),
+        };
+        // The first frame, and the first event, which has nothing in it.
+        for _ in 0..2 {
+            events.next();
         }
+        events
     }
 
-    /// Sends a request, and reads the answer whole.
-    fn ask(&mut self, request: &[u8]) -> &[u8] {
-        self.stream.write_all(request).expect("the server reads");
-        let mut filled = 0;
-        let mut end = None;
-        while end.is_none_or(|end| filled < end) {
-            let count = self
-                .stream
-                .read(&mut self.read[filled..])
-                .expect("it answers");
-            assert_ne!(count, 0, "the server ended the connection");
-            filled += count;
-            end = end.or_else(|| end_of(&self.read[..filled]));
-        }
-        &self.read[..filled]
+    /// The next frame: each is a chunk of the body.
+    fn next(&mut self) -> &[u8] {
+        let bytes = usize::from_str_radix(&line(&mut self.stream), 16).expect("it is a length");
+        self.chunk.resize(bytes + 2, 0);
+        self.stream.read_exact(&mut self.chunk).expect("it goes on");
+        &self.chunk[..bytes]
     }
-}
 
-/// Where an answer ends, once its head is there.
-fn end_of(read: &[u8]) -> Option<usize> {
-    let head = read.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let text = std::str::from_utf8(&read[..head]).expect("heads are text");
-    let mut lines = text.lines();
-    let length = lines.find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length.map_or(0, |length| length.parse().expect("it is a number"));
-    Some(head + 4 + length)
-}
-
-/// A request as boto3 sends it.
-fn request(operation: &str, body: &str) -> Vec<u8> {
-    format!(
-        "POST / HTTP/1.1\r\nHost: 127.0.0.1:4567\r\nAccept-Encoding: identity\r\n\
-         X-Amz-Target: Kinesis_20131202.{operation}\r\nContent-Type: application/x-amz-json-1.1\r\n\
-         User-Agent: Boto3/1.38.0 md/Botocore#1.38.0 ua/2.1 os/linux#6.8 md/arch#x86_64 \
-         lang/python#3.12.3 md/pyimpl#CPython cfg/retry-mode#legacy\r\n\
-         X-Amz-Date: 20231114T221320Z\r\nAuthorization: AWS4-HMAC-SHA256 \
-         Credential=test/20231114/us-east-1/kinesis/aws4_request, \
-         SignedHeaders=content-type;host;x-amz-date;x-amz-target, \
-         Signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n\
-         amz-sdk-invocation-id: 01234567-89ab-cdef-0123-456789abcdef\r\n\
-         amz-sdk-request: attempt=1\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
-}
-
-/// Serves until the parent kills this process, and says what that has cost whenever it asks.
-fn serve(who: &str) {
-    let address = match who {
-        "brooklet" => serve_brooklet(),
-        _ => serve_nothing(),
-    };
-    println!("{address}");
-    for _ in std::io::stdin().lines() {
-        println!("{}", ProcessTime::now().as_duration().as_nanos());
+    fn wait_for(&mut self, count: usize) {
+        // There may be events without records meanwhile.
+        while !has_count(self.next(), count) {}
     }
 }
 
@@ -416,49 +455,4 @@ fn serve_brooklet() -> SocketAddr {
     // It serves as long as the process lives.
     std::mem::forget(server);
     address
-}
-
-/// A handler that reads the request and answers as briefly as the service, on a plain hyper.
-fn serve_nothing() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
-    let address = listener.local_addr().expect("it is bound");
-    listener.set_nonblocking(true).expect("it is a socket");
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("there is a runtime");
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("it is a socket");
-            loop {
-                let (stream, _) = listener.accept().await.expect("somebody connects");
-                stream.set_nodelay(true).expect("it is a socket");
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service_fn(do_nothing)),
-                );
-            }
-        });
-    });
-    address
-}
-
-async fn do_nothing(
-    request: http::Request<hyper::body::Incoming>,
-) -> Result<http::Response<Body>, std::convert::Infallible> {
-    const ANSWER: &[u8] = br#"{"SequenceNumber":"49649400000000000000000000000000000000000000000000000000","ShardId":"shardId-000000000000"}"#;
-    let mut body = request.into_body();
-    while let Some(frame) = std::future::poll_fn(|context| {
-        http_body::Body::poll_frame(std::pin::Pin::new(&mut body), context)
-    })
-    .await
-    {
-        // Whatever it is, it is read.
-        drop(frame);
-    }
-    let mut response = http::Response::new(Body::Whole(bytes::Bytes::from_static(ANSWER)));
-    let content_type = http::HeaderValue::from_static("application/x-amz-json-1.1");
-    let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, content_type);
-    Ok(response)
 }

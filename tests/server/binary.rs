@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use crate::client::{Client, call};
 
 /// The program, with an environment of its own.
-fn program(arguments: &[&str]) -> Command {
+pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brooklet"));
     command.args(arguments).env_clear();
     command
@@ -19,13 +19,13 @@ fn output(command: &mut Command) -> Output {
 }
 
 /// The program while it serves; killed at the end, if it is still there.
-struct Serving {
+pub struct Serving {
     child: Child,
     line: String,
 }
 
 impl Serving {
-    fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -39,7 +39,13 @@ impl Serving {
         Self { child, line }
     }
 
-    fn address(&self) -> SocketAddr {
+    /// Of the process.
+    #[cfg(target_os = "linux")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn address(&self) -> SocketAddr {
         let (_, address) = self
             .line
             .rsplit_once("://")

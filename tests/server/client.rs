@@ -1,6 +1,8 @@
 //! A client over a bare socket.
 
 use std::io::{ErrorKind, Read, Write};
+#[cfg(target_os = "linux")]
+use std::net::Shutdown;
 use std::net::{SocketAddr, TcpStream};
 
 use crate::PATIENCE;
@@ -115,6 +117,14 @@ impl Client {
     pub fn end(mut self) -> Vec<u8> {
         while self.fill() {}
         self.read
+    }
+
+    /// Says that nothing more comes, and waits until the server has read everything that did.
+    #[cfg(target_os = "linux")]
+    pub fn finish(self) -> Vec<u8> {
+        // The server may have ended the connection already.
+        let _shut = self.stream.shutdown(Shutdown::Write);
+        self.end()
     }
 
     /// Reads some more; `false` at the end of the connection.

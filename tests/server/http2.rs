@@ -223,7 +223,7 @@ fn a_connection_ends_with_the_server() {
 }
 
 /// The type, the flags, the stream and the content of a frame.
-fn frame(client: &mut Client) -> (u8, u8, u32, Vec<u8>) {
+pub fn frame(client: &mut Client) -> (u8, u8, u32, Vec<u8>) {
     let head = client.bytes(9);
     let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
     let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);

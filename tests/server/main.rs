@@ -10,6 +10,9 @@ mod crowds;
 mod http2;
 #[cfg(feature = "testing")]
 mod late;
+// Only there a process can be asked how much memory it had at most.
+#[cfg(target_os = "linux")]
+mod memory;
 mod signatures;
 mod trust;
 mod wire;

@@ -17,6 +17,8 @@ use crate::records::DataKind;
 use crate::workloads::{ALL, Spec};
 
 mod contenders;
+#[path = "../../endpoint.rs"]
+mod endpoint;
 mod harness;
 mod heap;
 mod machine;
@@ -57,6 +59,11 @@ struct Arguments {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let started: Vec<_> = std::env::args().collect();
+    if let [_, "serve", who] = started.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        contenders::endpoints::serve(who);
+        return Ok(());
+    }
     let Some(arguments) = arguments()? else {
         return Ok(());
     };

@@ -13,6 +13,7 @@ pub mod broadcasts;
 pub mod brooklets;
 pub mod channels;
 pub mod disruptors;
+pub mod endpoints;
 pub mod ferro;
 pub mod logs;
 pub mod rtrbs;

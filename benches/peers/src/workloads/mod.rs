@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::harness::{Options, Workload};
 use crate::records::Records;
+use crate::workloads::wire::Kind;
 
 mod append;
 mod memory;
@@ -12,6 +13,7 @@ mod replay;
 mod round_trip;
 mod routed;
 mod wake;
+mod wire;
 
 /// Room for so many records, for whoever has a bound: 65,536 take everybody out of the first
 /// cache and nobody out of the last.
@@ -149,6 +151,36 @@ pub const ALL: &[Spec] = &[
         name: "memory-1k",
         about: "heap bytes per record over its data, 1 KiB",
         make: |options| memory::heap(options, LARGE),
+    },
+    Spec {
+        name: "wire-put",
+        about: "a put_record of 1 KiB over loopback (CPU time of the server)",
+        make: |options| wire::over_sockets(options, Kind::PutRecord),
+    },
+    Spec {
+        name: "wire-batch",
+        about: "a put_records of 500 x 1 KiB over loopback (CPU time of the server)",
+        make: |options| wire::over_sockets(options, Kind::PutRecords),
+    },
+    Spec {
+        name: "wire-pull",
+        about: "a get_records of 1,000 x 1 KiB over loopback (CPU time of the server)",
+        make: |options| wire::over_sockets(options, Kind::GetRecords),
+    },
+    Spec {
+        name: "wire-put-called",
+        about: "a put_record of 1 KiB without a socket",
+        make: |options| wire::in_process(options, Kind::PutRecord),
+    },
+    Spec {
+        name: "wire-batch-called",
+        about: "a put_records of 500 x 1 KiB without a socket",
+        make: |options| wire::in_process(options, Kind::PutRecords),
+    },
+    Spec {
+        name: "wire-pull-called",
+        about: "a get_records of 1,000 x 1 KiB without a socket",
+        make: |options| wire::in_process(options, Kind::GetRecords),
     },
 ];
 
