@@ -206,6 +206,12 @@ impl Exchanges {
     /// Has the service answer.
     async fn ask(&self, request: Request<Bytes>) -> Response<Reply> {
         let shared = &self.shared;
+        if shared.answers_bytes.load(Ordering::Relaxed) >= shared.settings.answers_bytes_max {
+            return refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many large answers that nobody takes.\n",
+            );
+        }
         let target = request.headers().get(&X_AMZ_TARGET);
         let subscribes =
             target.is_some_and(|target| target.as_bytes().ends_with(b".SubscribeToShard"));
@@ -230,7 +236,7 @@ impl Exchanges {
         #[cfg(not(feature = "testing"))]
         let (request, answer) = respond(&shared.service, request);
         let mut response = match answer {
-            Ok(response) => response.map(Reply::new),
+            Ok(response) => response.map(|body| Reply::weighed(body, &shared.answers_bytes)),
             Err(panic) => {
                 // Even the drop of what was thrown may panic.
                 std::mem::forget(panic);

@@ -28,7 +28,8 @@
 //! 1. **Nobody is let in by accident**: the address is one of loopback unless signatures are checked
 //!    or the user insists; a web page cannot ask, under its own name or another (`gate`).
 //! 2. **A client takes no more than its share**: connections, heads, bodies, subscriptions and the
-//!    memory of all bodies are bounded; whoever keeps the server waiting is cut off (`watch`).
+//!    memory of all bodies, and of all answers that nobody takes, are bounded; whoever keeps the server
+//!    waiting is cut off (`watch`).
 //!    The limits on clients are in real time, whichever clock the streams have.
 //! 3. **A panic fails one request**: it is answered with 500, and the server lives.
 //! 4. **An answer is on its way as soon as it is there**: nothing waits for more to send.
@@ -163,6 +164,7 @@ pub(crate) struct Shared {
     subscriptions: PlainArc<AtomicUsize>,
     /// Memory that bodies take which are being read.
     bodies_bytes: AtomicUsize,
+    answers_bytes: PlainArc<AtomicUsize>,
     /// Whether no more requests are taken.
     draining: PlainArc<AtomicBool>,
     /// Told when that begins.
@@ -179,6 +181,7 @@ struct Settings {
     subscriptions_max: usize,
     body_bytes_max: u64,
     bodies_bytes_max: usize,
+    answers_bytes_max: usize,
     on_answer: Option<OnAnswer>,
 }
 
@@ -352,6 +355,14 @@ impl ServerBuilder {
         self
     }
 
+    /// The memory that answers may take which their clients have not taken yet; 512 MiB unless set, and
+    /// one answer for each thread. Requests are answered with 503 as long as there is that much, and
+    /// have no effect. Answers of up to 4 KiB do not count.
+    pub const fn answers_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.answers_bytes_max = bytes;
+        self
+    }
+
     /// Has something called for every request that the service answered. It is called on the thread
     /// that answers: it should be quick.
     pub fn on_answer(mut self, tell: impl Fn(&Answered<'_>) + Send + Sync + 'static) -> Self {
@@ -521,6 +532,7 @@ impl Shared {
             connections: PlainArc::new(connections),
             subscriptions: PlainArc::default(),
             bodies_bytes: AtomicUsize::new(0),
+            answers_bytes: PlainArc::default(),
             draining: PlainArc::default(),
             drained: PlainArc::new(Notify::new()),
             settings,
@@ -552,6 +564,7 @@ impl Default for Settings {
             subscriptions_max: 512,
             body_bytes_max: 16 * 1024 * 1024,
             bodies_bytes_max: 512 * 1024 * 1024,
+            answers_bytes_max: 512 * 1024 * 1024,
             on_answer: None,
         }
     }
@@ -566,6 +579,7 @@ impl fmt::Debug for Settings {
             .field("subscriptions_max", &self.subscriptions_max)
             .field("body_bytes_max", &self.body_bytes_max)
             .field("bodies_bytes_max", &self.bodies_bytes_max)
+            .field("answers_bytes_max", &self.answers_bytes_max)
             .finish_non_exhaustive()
     }
 }

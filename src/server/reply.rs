@@ -57,6 +57,27 @@ impl Drop for Permit {
     }
 }
 
+/// Answers of up to so many bytes are not counted: a connection's buffers take as much.
+const UNWEIGHED_BYTES_MAX: usize = 4096;
+
+/// The bytes of an answer, wherever they wait to be sent: they have left the reply by then.
+struct Weighed {
+    bytes: Bytes,
+    all: PlainArc<AtomicUsize>,
+}
+
+impl AsRef<[u8]> for Weighed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Weighed {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
 impl Reply {
     pub(crate) const fn new(body: protocol::Body) -> Self {
         Self {
@@ -64,6 +85,18 @@ impl Reply {
             open: None,
             events: None,
         }
+    }
+
+    /// One that counts among the memory of all answers until its client has taken it.
+    pub(crate) fn weighed(body: protocol::Body, all: &PlainArc<AtomicUsize>) -> Self {
+        Self::new(match body {
+            protocol::Body::Whole(bytes) if bytes.len() > UNWEIGHED_BYTES_MAX => {
+                all.fetch_add(bytes.len(), Ordering::Relaxed);
+                let all = PlainArc::clone(all);
+                protocol::Body::Whole(Bytes::from_owner(Weighed { bytes, all }))
+            }
+            other => other,
+        })
     }
 
     pub(crate) const fn empty() -> Self {

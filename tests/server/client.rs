@@ -65,6 +65,11 @@ impl Client {
         self.try_answer().expect("the server answers")
     }
 
+    /// Waits until the next answer has begun, and takes no more of it.
+    pub fn begins(&mut self) {
+        assert!(!self.read.is_empty() || self.fill(), "the server answers");
+    }
+
     /// The next answer, unless the connection ends before it.
     pub fn try_answer(&mut self) -> Option<Answer> {
         let head_bytes = loop {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use brooklet::server::Server;
+
 use crate::client::{Client, call, head};
-use crate::server_with;
+use crate::{server_with, service};
 
 const IDLE: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -78,4 +80,38 @@ fn clients_that_come_and_go_at_once_are_all_answered() {
             });
         }
     });
+}
+
+#[test]
+fn answers_that_nobody_takes_are_bounded_together() {
+    let service = service();
+    let server = Server::builder(&service).answers_bytes_max(1);
+    let server = server.start("127.0.0.1:0").expect("loopback");
+    let connect = || Client::connect(server.local_addr());
+    // More than a socket holds, of which a client reads only when it wants to.
+    let data = "A".repeat(1024 * 1024);
+    for _ in 0..13 {
+        let body = format!(r#"{{"StreamName":"orders","PartitionKey":"k","Data":"{data}"}}"#);
+        assert_eq!(connect().ask(call("PutRecord", &body)).status, 200);
+    }
+    let iterator = connect().ask(call(
+        "GetShardIterator",
+        r#"{"StreamName":"orders","ShardId":"0","ShardIteratorType":"TRIM_HORIZON"}"#,
+    ));
+    let mut lazy = connect();
+    lazy.send(call("GetRecords", iterator.text()));
+    lazy.begins();
+    let refused = connect().ask(call("ListStreams", "{}"));
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let answer = lazy.answer();
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer.body.len() > 13 * data.len() / 2,
+        "all that it asked for"
+    );
+    // The server learns of it a moment later.
+    while connect().ask(call("ListStreams", "{}")).status == 503 {
+        std::thread::yield_now();
+    }
+    assert_eq!(connect().ask(call("ListStreams", "{}")).status, 200);
 }
