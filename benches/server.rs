@@ -436,7 +436,10 @@ impl Events {
 /// A service with a stream to put into, and one with records to pull.
 fn service() -> (Service, Registry) {
     let registry = Registry::new();
-    let orders = Stream::builder("orders").limits(Limits::unlimited());
+    // Full after the first rounds: what comes after them is in memory that was used before.
+    let orders = Stream::builder("orders")
+        .limits(Limits::unlimited())
+        .capacity_bytes(16 * 1024 * 1024);
     registry.create(orders).expect("the name is free");
     let replay = Stream::builder("replay");
     let replay = registry.create(replay).expect("the name is free");

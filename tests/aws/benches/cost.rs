@@ -161,7 +161,10 @@ impl World {
     fn new() -> Self {
         let registry = Registry::new();
         for name in ["orders", "replay"] {
-            let stream = Stream::builder(name).limits(Limits::unlimited());
+            // Full after the first rounds: what comes after them is in memory that was used before.
+            let stream = Stream::builder(name)
+                .limits(Limits::unlimited())
+                .capacity_bytes(8 * 1024 * 1024);
             registry.create(stream).expect("the name is free");
         }
         let replay = registry.get("replay").expect("it was created");
