@@ -63,24 +63,27 @@ impl SequenceNumber {
     pub(crate) const fn version(self) -> u8 {
         match self.limbs {
             [high, _, low] if high >> 56 == VERSION && low & 15 == VERSION => 2,
-            [_, _, low] if low & 15 == 1 => 1,
+            [high, ..] if high >> 56 == VERSION => 1,
             _ => 0,
         }
     }
 
     /// When its shard was created, in seconds.
     pub(crate) const fn created_secs(self) -> u64 {
-        self.limbs[0] >> 20 & SECS_MASK
+        match self.version() {
+            // The contract, 1.6: a one, the time and 22 more digits, all of them hexadecimal.
+            0 => self.limbs[1] >> 24 & SECS_MASK,
+            _ => self.limbs[0] >> 20 & SECS_MASK,
+        }
     }
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the field has 32 bits, or 4"
+        reason = "the field has 32 bits, or 16"
     )]
     pub(crate) const fn shard_index(self) -> u32 {
         match self.version() {
-            // The contract, 1.6: the last nibble of a version-0 number.
-            0 => (self.limbs[2] & 15) as u32,
+            0 => (self.limbs[2] & 0xffff) as u32,
             _ => (self.limbs[2] >> 4) as u32,
         }
     }
@@ -90,9 +93,13 @@ impl SequenceNumber {
         self.limbs[0] << 48 | self.limbs[1] >> 16
     }
 
-    /// When its record arrived, in seconds.
+    /// When its record arrived, in seconds; 0 if it does not say so.
     pub(crate) const fn time_secs(self) -> u64 {
-        (self.limbs[1] << 28 | self.limbs[2] >> 36) & SECS_MASK
+        match self.version() {
+            0 => 0,
+            1 => (self.limbs[0] << 28 | self.limbs[1] >> 36) & SECS_MASK,
+            _ => (self.limbs[1] << 28 | self.limbs[2] >> 36) & SECS_MASK,
+        }
     }
 }
 
@@ -163,10 +170,10 @@ impl FromStr for SequenceNumber {
 
 impl SequenceNumber {
     fn is_valid(self) -> bool {
-        let [high, middle, low] = self.limbs;
-        if high == 0 && middle < 1 << 60 {
-            // Below 2^124: version 0.
-            return true;
+        let [high, _, low] = self.limbs;
+        if high == 0 {
+            // Below 2^128: version 0, whichever digit is in front.
+            return self.created_secs() <= CREATED_SECS_MAX;
         }
         match high >> 56 {
             // Between 2^185 and 1.5 * 2^185 with the fields of version 2, or 1.
@@ -339,6 +346,47 @@ mod tests {
         );
         let ten: SequenceNumber = "10000000000000000000".parse().expect("version 0");
         assert_eq!(ten.to_string(), "10000000000000000000");
+        // The contract, 1.6: the shard's index is the last four of 32 hexadecimal digits.
+        for (number, index) in [(1, 1), (5, 5), (16, 16), (0xffff_ffff_u128, 0xffff)] {
+            for first in [0, 1_u128 << 124, 15 << 124] {
+                let number: SequenceNumber = (first + number).to_string().parse().expect("old");
+                assert_eq!(
+                    (number.version(), number.shard_index()),
+                    (0, index),
+                    "{number}"
+                );
+                assert_eq!(
+                    (number.created_secs(), number.time_secs()),
+                    (0, 0),
+                    "{number}"
+                );
+            }
+        }
+        let created = |secs: u64| (1_u128 << 124) + (u128::from(secs) << 88);
+        let latest: SequenceNumber = created(CREATED_SECS_MAX).to_string().parse().expect("old");
+        assert_eq!(latest.created_secs(), CREATED_SECS_MAX);
+        for too_large in [created(CREATED_SECS_MAX + 1), u128::MAX] {
+            assert!(
+                too_large.to_string().parse::<SequenceNumber>().is_err(),
+                "{too_large}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_number_of_version_1_is_where_that_version_has_it() {
+        // 2, nine digits of the create time, the index, two, nine of the time, fourteen, two, the
+        // index and 1: the contract, 1.6.
+        let (created, time) = (1_400_000_000_u64, 1_400_000_123_u64);
+        let limbs = [
+            2 << 56 | created << 20 | 3 << 16 | time >> 28,
+            time << 36 | 0x000f_ffff_ffff,
+            0xfff0_0000_0000 | 3 << 4 | 1,
+        ];
+        let number = SequenceNumber { limbs };
+        assert_eq!(number.to_string().parse(), Ok(number));
+        assert_eq!((number.version(), number.shard_index()), (1, 3));
+        assert_eq!((number.created_secs(), number.time_secs()), (created, time));
     }
 
     #[test]

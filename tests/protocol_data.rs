@@ -511,10 +511,54 @@ fn numbers_of_elsewhere_are_told_apart() {
         "Invalid StartingSequenceNumber. It encodes shardId-000000000001, while it was used in a \
          call to a shard with shardId-000000000000",
     );
-    let (status, answer) = account.raw("GetShardIterator", ask("0").to_string());
-    assert_eq!(
-        (status, answer),
-        (500, json!({"__type": "InternalFailure"}))
+    // Those of old, of the shard that was asked for and of others, and an index that the service
+    // takes for a signed number.
+    for number in ["0", "323974270430642978495705530411780079616"] {
+        let (status, answer) = account.raw("GetShardIterator", ask(number).to_string());
+        assert_eq!(
+            (status, answer),
+            (500, json!({"__type": "InternalFailure"}))
+        );
+    }
+    for (number, shard) in [
+        ("1", "000000000001"),
+        ("16", "000000000016"),
+        ("4294967295", "000000065535"),
+        (
+            "49039857307708443467467104868809893875799651944235008002",
+            "-02147483648",
+        ),
+    ] {
+        assert_refused(
+            account.refused("GetShardIterator", &ask(number)),
+            "InvalidArgumentException",
+            &format!(
+                "Invalid StartingSequenceNumber. It encodes shardId-{shard}, while it was used in a \
+                 call to a shard with shardId-000000000000"
+            ),
+        );
+    }
+}
+
+#[test]
+fn an_old_number_without_a_time_may_be_what_a_record_is_put_after() {
+    let account = Account::with_stream(1);
+    let put = |number: &str| {
+        json!({
+            "StreamName": "orders", "PartitionKey": "a", "Data": "",
+            "SequenceNumberForOrdering": number,
+        })
+    };
+    account.ok("PutRecord", &put("4951760157141521099596496895"));
+    // Its time of creation is one that none has.
+    let too_late = "26227199374822427428162556223570313216";
+    assert_refused(
+        account.refused("PutRecord", &put(too_late)),
+        "InvalidArgumentException",
+        &format!(
+            "ExclusiveMinimumSequenceNumber {too_late} used in PutRecord on stream orders under \
+             account 000000000000 is invalid."
+        ),
     );
 }
 

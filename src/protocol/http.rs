@@ -7,6 +7,7 @@ use crate::protocol::body::Body;
 use crate::protocol::codec::Encoding;
 use crate::protocol::exception::Exception;
 use crate::protocol::signature::Verifier;
+use crate::protocol::value::Value;
 use crate::protocol::{Service, operations, request_id};
 
 /// Names the operation.
@@ -208,8 +209,8 @@ fn unusual_content_type(target: &str, content_type: &str, body: &[u8]) -> Respon
         return plain(404, None, "<UnknownOperationException/>\n");
     }
     let (status, name) = match Encoding::Json.decode(body) {
-        Ok(_) => (404, "UnknownOperationException"),
-        Err(_) => (400, "SerializationException"),
+        Ok(Value::Map(_) | Value::List(_)) => (404, "UnknownOperationException"),
+        _ => (400, "SerializationException"),
     };
     let body =
         format!(r#"{{"Output":{{"__type":"com.amazon.coral.service#{name}"}},"Version":"1.0"}}"#);

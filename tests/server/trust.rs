@@ -144,6 +144,7 @@ fn a_web_page_that_may_ask_gets_answers_it_can_read() {
     assert_eq!(preflight.header("access-control-max-age"), Some("172800"));
     assert!(preflight.header("x-amzn-requestid").is_some());
     assert!(preflight.header("x-amz-id-2").is_none());
+    assert!(preflight.header("access-control-expose-headers").is_none());
 
     let other = "Origin: https://fine.example.evil\r\n";
     assert_eq!(

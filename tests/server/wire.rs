@@ -87,6 +87,57 @@ fn errors_of_the_service_travel_as_they_are() {
 }
 
 #[test]
+fn a_content_type_in_which_nothing_is_called_is_told_as_the_service_tells_it() {
+    let server = server();
+    let mut client = Client::connect(server.local_addr());
+    let output = |name: &str| {
+        format!(r#"{{"Output":{{"__type":"com.amazon.coral.service#{name}"}},"Version":"1.0"}}"#)
+    };
+    let (unreadable, unknown) = (
+        output("SerializationException"),
+        output("UnknownOperationException"),
+    );
+    // The contract, 7.2, 8 and 9: a list passes for an object, nothing else does.
+    for (body, status, text) in [
+        ("{}", 404, &unknown),
+        ("[]", 404, &unknown),
+        ("null", 400, &unreadable),
+        ("1", 400, &unreadable),
+        ("\"a\"", 400, &unreadable),
+        ("hello", 400, &unreadable),
+    ] {
+        let answer = client.ask(format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             X-Amz-Target: Kinesis_20131202.ListStreams\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert_eq!(
+            (answer.status, answer.text()),
+            (status, text.as_str()),
+            "{body}"
+        );
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+    // 7.
+    for (target, status, text) in [
+        ("Kinesis_20131202", 403, "<AccessDeniedException>\n"),
+        (
+            "Kinesis_20131202.ListStreams",
+            404,
+            "<UnknownOperationException/>\n",
+        ),
+    ] {
+        let answer = client.ask(format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: {target}\r\nContent-Length: 2\r\n\
+             \r\n{{}}"
+        ));
+        assert_eq!(answer.status, status, "{target}");
+        assert!(answer.text().starts_with(text), "{}", answer.text());
+        assert!(answer.header("content-type").is_none());
+    }
+}
+
+#[test]
 fn a_body_in_pieces_is_put_together() {
     let server = server();
     let mut client = Client::connect(server.local_addr());

@@ -167,8 +167,10 @@ impl Position<'_> {
             Error::SequenceNumberOfOtherShard {
                 encoded, shard_id, ..
             } => Exception::invalid_argument(format!(
-                "Invalid StartingSequenceNumber. It encodes {encoded}, while it was used in a call to \
-                 a shard with {shard_id}"
+                // The service reads the index as a signed number.
+                "Invalid StartingSequenceNumber. It encodes shardId-{:012}, while it was used in a \
+                 call to a shard with {shard_id}",
+                i32::from_ne_bytes(encoded.index().to_ne_bytes())
             )),
             Error::SequenceNumberOfOtherStream {
                 sequence_number, ..

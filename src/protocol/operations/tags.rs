@@ -174,7 +174,8 @@ fn check_characters<'a>(
 ) -> Result<(), Exception> {
     let is_valid = |c: char| {
         c.is_alphanumeric()
-            || c.is_whitespace()
+            // The service does not count tabs and ends of lines as white space.
+            || c.is_whitespace() && !c.is_control()
             || matches!(c, '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@' | '%')
     };
     let texts: Vec<_> = texts.collect();
