@@ -344,6 +344,9 @@ mod tests {
             (zero.version(), zero.shard_index(), zero.to_string()),
             (0, 0, "0".to_owned())
         );
+        let of_version_1 = "49590338271490256608559692538361571095921575989136588897";
+        let old: SequenceNumber = of_version_1.parse().expect("version 1");
+        assert_eq!((old.version(), old.shard_index()), (1, 6));
         let ten: SequenceNumber = "10000000000000000000".parse().expect("version 0");
         assert_eq!(ten.to_string(), "10000000000000000000");
         // The contract, 1.6: the shard's index is the last four of 32 hexadecimal digits.
@@ -396,8 +399,9 @@ mod tests {
         for text in ["", "-1", "+1", "01", "1.0", " 1", "abc", &long, &longer] {
             assert!(text.parse::<SequenceNumber>().is_err(), "{text}");
         }
-        // The version nibble, the top nibble.
+        // The first above all of version 0, the version nibble, the top nibble.
         for text in [
+            "340282366920938463463374607431768211456",
             "49646437577108476416916876405825929425585429676275269635",
             "79646437577108476416916876405825929425585429676275269634",
         ] {

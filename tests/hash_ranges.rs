@@ -196,6 +196,13 @@ fn a_range_includes_both_its_ends_and_is_never_empty() {
 }
 
 #[test]
+fn a_range_is_shown_by_its_ends() {
+    let range = HashKeyRange::new(HashKey::new(3), HashKey::MAX).unwrap();
+    assert_eq!(range.to_string(), format!("3..={TOP}"));
+    assert_eq!(format!("{range:?}"), range.to_string());
+}
+
+#[test]
 fn a_shard_is_split_at_the_midpoint_of_its_range_down_to_four_keys() {
     let (stream, _clock) = stream(1);
     let mut splits = 0;

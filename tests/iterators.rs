@@ -547,6 +547,23 @@ mod batches {
     }
 
     #[test]
+    fn say_at_each_record_how_many_are_left() {
+        let (stream, _clock) = stream(1);
+        for _ in 0..300 {
+            // Enough for several chunks.
+            stream.producer().put_record("key", [7; 100]).unwrap();
+        }
+        let batch = iterator(&stream, TrimHorizon).get_records(1_000).unwrap();
+        let (mut views, mut records) = (batch.iter(), batch.records());
+        for left in (0..300).rev() {
+            assert!(views.next().is_some() && records.next().is_some());
+            assert_eq!((views.len(), records.len()), (left, left));
+        }
+        assert!(views.next().is_none() && records.next().is_none());
+        assert_eq!((views.len(), records.len()), (0, 0));
+    }
+
+    #[test]
     fn that_are_held_do_not_change_when_the_shard_trims() {
         let (stream, clock) = build(Stream::builder("orders").capacity_records(100));
         put_many(&stream, 100);

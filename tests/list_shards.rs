@@ -98,6 +98,14 @@ fn at_timestamp_lists_what_was_open_then() {
 }
 
 #[test]
+fn at_timestamp_lists_what_was_split_and_what_came_of_it_in_the_moment_of_creation() {
+    let (stream, clock) = stream(1);
+    stream.split_shard(id(0), HashKey::new(1 << 127)).unwrap();
+    clock.advance(secs(1));
+    assert_eq!(list(&stream, AtTimestamp(stream.created())), [0, 1, 2]);
+}
+
+#[test]
 fn from_timestamp_lists_the_open_shards_and_those_closed_since() {
     let (stream, clock) = history();
     for (time, listed) in [

@@ -1,6 +1,7 @@
 //! Registries: streams by name, and the states of a stream (contract, 1.2) on a clock that is turned
 //! by hand.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -16,7 +17,7 @@ use common::{
     START_MS, clock, id, indices, iterator, millis, pull, put_into, put_many, read_shard, refused,
     secs, texts, until,
 };
-use wakers::{Wakes, in_time, poll};
+use wakers::{OnWake, Wakes, in_time, poll};
 
 use StartingPosition::{AfterSequenceNumber, AtSequenceNumber, Latest, TrimHorizon};
 
@@ -810,6 +811,20 @@ mod a_deletion {
             put_many(&stream, 1);
             assert_not_found(stream.producer().put_record("key", "late"));
         });
+    }
+
+    #[test]
+    fn frees_the_name_though_a_waker_panics() {
+        let (registry, _clock) = registry();
+        let stream = registry.create(Stream::builder("orders")).unwrap();
+        let mut iterator = iterator(&stream, Latest);
+        let mut future = Box::pin(iterator.get_records_async(10));
+        let waker = OnWake::waker(|| panic_any("woken"));
+        assert!(poll(future.as_mut(), &waker).is_pending());
+        let deleted = catch_unwind(AssertUnwindSafe(|| registry.delete("orders")));
+        assert!(deleted.is_err());
+        assert!(registry.list().is_empty());
+        registry.create(Stream::builder("orders")).unwrap();
     }
 
     #[test]

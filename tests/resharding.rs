@@ -330,6 +330,19 @@ mod an_update_of_the_shard_count {
     }
 
     #[test]
+    fn leaves_an_end_that_is_off_by_twice_the_count_and_moves_one_that_is_off_by_more() {
+        const HALF: u128 = 1 << 127;
+        for (off, end) in [(8, HALF + 8), (9, HALF)] {
+            let (stream, _clock) = stream(1);
+            stream.split_shard(id(0), HashKey::new(HALF + off)).unwrap();
+            stream.update_shard_count(4).unwrap();
+            let open = open_by_range(&stream);
+            let starts: Vec<_> = open.iter().map(|index| range(&stream, *index).0).collect();
+            assert_eq!(starts, [0, HALF / 2, end, HALF + HALF / 2], "off by {off}");
+        }
+    }
+
+    #[test]
     fn leaves_no_shard_of_a_few_keys_where_floors_differ() {
         for (from, to) in [
             (3, 6),

@@ -12,11 +12,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use brooklet::{
-    Batches, BlockingBatches, Error, HashKey, Limits, ManualClock, RecordBatch, Registry,
-    ShardIterator, StartingPosition, Stream, Subscription, SubscriptionBatches, Timestamp,
+    Batches, BlockingBatches, Error, HashKey, Limits, ManualClock, OnFull, PutEntry, RecordBatch,
+    Registry, ShardIterator, StartingPosition, Stream, Subscription, SubscriptionBatches,
+    Timestamp,
 };
 use common::{
-    build, clock, id, millis, now_ms, put_into, put_many, refused, secs, stream, until, view_texts,
+    build, clock, id, millis, now_ms, put_into, put_many, read_shard, refused, secs, stream, texts,
+    until, view_texts,
 };
 use crossbeam_channel::{Receiver, Select, TryRecvError, bounded, select};
 use futures_core::FusedStream;
@@ -165,6 +167,7 @@ both_promise! {
 
     rings_while_there_is_something_to_read
     rings_once_for_many_records
+    rings_for_a_record_though_others_were_trimmed_while_it_waited
     rings_the_same_bell_however_often_it_is_asked
     rings_for_what_is_there_when_the_bell_is_made
     rings_when_its_stream_is_deleted
@@ -889,6 +892,27 @@ fn rings_once_for_many_records<R: Reader>() {
     assert_eq!(reader.get(100).unwrap().len(), 10);
 }
 
+// What is left to be done once a shard's lock is released is to drop large data, or to wake readers: one
+// must not be taken for the other.
+fn rings_for_a_record_though_others_were_trimmed_while_it_waited<R: Reader>() {
+    let (stream, clock) = build(Stream::builder("orders").retention(secs(10)));
+    let mut reader = R::on(&stream, TrimHorizon);
+    for _ in 0..100 {
+        let large = vec![0; 100_000];
+        stream.producer().put_record("key", large).unwrap();
+    }
+    while !reader.get(100).unwrap().is_empty() {}
+    let bell = reader.bell();
+    clock.advance(secs(11));
+    assert!(R::on(&stream, TrimHorizon).get(10).unwrap().is_empty());
+    while bell.try_recv().is_ok() {
+        assert!(reader.get(10).unwrap().is_empty());
+    }
+    put_into(&stream, 0, "r0");
+    assert_eq!(bell.try_recv(), Ok(()));
+    assert_eq!(view_texts(&reader.get(10).unwrap()), ["r0"]);
+}
+
 fn rings_the_same_bell_however_often_it_is_asked<R: Reader>() {
     let (stream, _clock) = stream(1);
     let mut reader = R::on(&stream, TrimHorizon);
@@ -983,6 +1007,40 @@ fn takes_its_bell_away_when_it_is_dropped<R: Reader>() {
     assert_eq!(bell.try_recv(), Err(TryRecvError::Disconnected));
     // Nothing of it is left that could be woken.
     put_into(&stream, 0, "r0");
+}
+
+// Puts that wait for room.
+
+#[test]
+fn a_batch_waits_for_room_and_is_answered_entry_by_entry() {
+    for shard_count in [1, 2] {
+        let builder = Stream::builder("orders")
+            .shard_count(shard_count)
+            .capacity_records(2)
+            .retention(secs(10))
+            .on_full(OnFull::Wait(HOUR));
+        let (stream, clock) = build(builder);
+        let entries = (0..8_u32).map(|i| {
+            let shard = u128::from(i % shard_count);
+            PutEntry::new("key", format!("r{i}")).explicit_hash_key(HashKey::new(shard << 127))
+        });
+        let entries: Vec<_> = entries.take(4 * shard_count as usize).collect();
+        let put = || stream.producer().put_records(entries).unwrap();
+        let output = while_it_waits(&clock, put, || clock.advance(secs(11)));
+        assert_eq!(output.failed_record_count(), 0);
+        let numbers: Vec<_> = output.into_result().unwrap();
+        let of_first = numbers.iter().step_by(shard_count as usize);
+        let of_first: Vec<_> = of_first.map(|put| put.sequence_number()).collect();
+        assert_eq!(of_first.len(), 4);
+        assert!(of_first.is_sorted_by(|a, b| a < b), "{of_first:?}");
+        // The others have expired: that is how there came to be room.
+        let last = (2 * shard_count..4 * shard_count).map(|i| format!("r{i}"));
+        let mut kept: Vec<_> = (0..shard_count)
+            .flat_map(|index| texts(&read_shard(&stream, index)))
+            .collect();
+        kept.sort();
+        assert_eq!(kept, last.collect::<Vec<_>>());
+    }
 }
 
 // What only one of them promises.

@@ -239,4 +239,24 @@ mod tests {
             assert_eq!(hash_key_of(key), HashKey::of(key));
         }
     }
+    #[test]
+    fn a_key_in_the_place_of_another_is_not_taken_for_it() {
+        let [here, there] = ["here", "there"].map(|key| words_of(key).unwrap());
+        let mut memo = Memo::default();
+        memo.remember(there, spread(here), HashKey::of("there"));
+        assert_eq!(memo.recall(here, "here"), HashKey::of("here"));
+    }
+
+    #[test]
+    fn a_slot_is_that_of_a_key_if_all_words_are_equal() {
+        let words = words_of("a key of more than four words of text").unwrap();
+        let mut slot = Slot::default();
+        slot[..KEY_WORDS].copy_from_slice(&words);
+        assert!(is_of(&slot, words));
+        for index in 0..KEY_WORDS {
+            let mut other = words;
+            other[index] ^= 1;
+            assert!(!is_of(&slot, other), "word {index} is another");
+        }
+    }
 }

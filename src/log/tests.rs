@@ -104,6 +104,35 @@ impl Pair {
         assert!(before <= self.log.next());
     }
 
+    /// Appends a record with so many bytes of data, which nobody sees before it is published.
+    fn put_unseen(&mut self, data_len: usize) {
+        self.put_handle_unseen(Bytes::from(vec![7; data_len]));
+    }
+
+    fn put(&mut self, data_len: usize) {
+        self.put_handle(Bytes::from(vec![7; data_len]));
+    }
+
+    fn put_handle(&mut self, data: Bytes) {
+        self.put_handle_unseen(data);
+        self.writer.publish(&self.log);
+    }
+
+    fn put_handle_unseen(&mut self, data: Bytes) {
+        self.put_data_unseen(data.into());
+    }
+
+    fn put_data_unseen(&mut self, mut data: Data<'_>) {
+        let times = (self.now, self.cutoff());
+        self.writer
+            .append(&self.log, times, "k", &mut data.payload(1));
+    }
+
+    fn open_chunk(&self) -> Arc<Chunk> {
+        let directory = self.log.directory.lock();
+        Arc::clone(directory.chunks.back().expect("there are records"))
+    }
+
     /// The log may trim more than the least, as its docs say how much; never less.
     fn adopt_horizon(&mut self) {
         let horizon = self.log.trim_horizon();
@@ -229,27 +258,74 @@ proptest! {
     }
 
     #[test]
-    fn what_a_log_has_room_for_trims_nothing_whichever_way_it_is_stored(
-        records in prop::collection::vec((1_usize..1_025, 0_usize..2_600), 1..200),
-        bytes in 8_192_u64..200_000,
+    fn a_log_is_full_for_a_record_exactly_when_that_would_trim_another(
+        sizes in prop::collection::vec(
+            prop_oneof![
+                // A record of 64, 128 or 512 bytes fills chunks, and the capacity, to the last byte.
+                prop_oneof![Just(55_usize), Just(119), Just(503)]
+                    .prop_map(|len| vec![(len, false); 300]),
+                prop::collection::vec(
+                    (
+                        prop_oneof![0_usize..60, 480_usize..560, 0_usize..3_000],
+                        // Whether all records expire before it.
+                        prop::bool::weighted(0.1),
+                    ),
+                    1..100,
+                ),
+            ],
+            1..3,
+        ),
+        records in prop_oneof![Just(u64::MAX), 1_u64..200],
+        bytes in prop_oneof![
+            1_024_u64..4_096,
+            4_096_u64..100_000,
+            (2_u64..40).prop_map(|chunks| chunks * 2_048),
+            Just(1 << 20),
+        ],
     ) {
-        let log = Log::new();
-        let mut writer = Writer::new(Capacity { records: u64::MAX, bytes }, 1_000);
-        let mut taken = 0;
-        for (index, (key_len, data_len)) in records.into_iter().enumerate() {
-            let (key, data) = ("k".repeat(key_len), vec![7; data_len]);
-            let mut data = data_at(index as u64, &data);
-            let mut payload = data.payload(key_len);
-            if writer.is_full_for(key_len, &payload) {
+        let mut pair = Pair::new(records, bytes, u64::MAX);
+        for (len, all_expire) in sizes.concat() {
+            if all_expire {
+                pair.writer.trim_expired(&pair.log, pair.now + 1);
+            }
+            if charge(1, len) > bytes {
                 continue;
             }
-            writer.append(&log, (1_000, 0), &key, &mut payload);
-            writer.publish(&log);
-            taken += 1;
-            prop_assert_eq!(log.trim_horizon(), FIRST_PLACE);
+            let mut data = data_at(pair.writer.next(), &vec![7; len]);
+            let is_full = pair.writer.is_full_for(1, &data.payload(1));
+            let horizon = pair.log.trim_horizon();
+            pair.put_data_unseen(data);
+            pair.writer.publish(&pair.log);
+            prop_assert_eq!(pair.log.trim_horizon() > horizon, is_full);
+            pair.clean();
         }
-        writer.validate(&log);
-        prop_assert!(taken > 0);
+    }
+
+    #[test]
+    fn a_read_takes_as_much_as_its_limits_allow(
+        sizes in prop::collection::vec(prop_oneof![0_usize..60, 0_usize..3_000], 1..200),
+        limits in prop::collection::vec((1_u64..60, 0_u64..20_000), 1..20),
+        begin in 0_u64..100,
+    ) {
+        let mut pair = Pair::new(u64::MAX, 1 << 30, u64::MAX);
+        for len in &sizes {
+            pair.put(*len);
+        }
+        let mut cursor = Cursor::at(FIRST_PLACE + begin % sizes.len() as u64);
+        for (records, bytes) in limits {
+            let at = usize::try_from(cursor.place - FIRST_PLACE).expect("there are few");
+            let mut sum = 0;
+            let fitting = sizes[at..].iter().take_while(|len| {
+                // The key is one byte.
+                sum += **len as u64 + 1;
+                sum <= bytes
+            });
+            let expected = (fitting.count() as u64)
+                .clamp(1, records)
+                .min((sizes.len() - at) as u64);
+            let spans = pair.log.read(&mut cursor, ReadLimit { records, bytes });
+            prop_assert_eq!(spans.len() as u64, expected);
+        }
     }
 }
 
@@ -268,15 +344,13 @@ fn records_keep_their_arrivals_though_one_chunk_cannot_say_how_far_apart_they_ar
 #[test]
 fn a_batch_shows_as_a_whole_though_it_fills_many_chunks() {
     let mut pair = Pair::new(u64::MAX, 1 << 20, 1_000_000);
-    for place in 1..=1_000 {
-        let mut data = Data::from(&[7; 400]);
-        pair.writer
-            .append(&pair.log, (1_000, 0), "key", &mut data.payload(3));
-        assert_eq!(
-            pair.log.next(),
-            FIRST_PLACE,
-            "record {place} shows too early"
-        );
+    // It begins in a chunk with a record that shows.
+    pair.put(400);
+    for place in 2..=1_000 {
+        pair.put_unseen(400);
+        assert_eq!(pair.log.next(), 2, "record {place} shows too early");
+        let mut cursor = Cursor::at(FIRST_PLACE);
+        assert_eq!(pair.log.read(&mut cursor, BATCH).len(), 1, "{place}");
     }
     pair.writer.publish(&pair.log);
     assert_eq!(pair.log.next(), 1_001);
@@ -284,16 +358,143 @@ fn a_batch_shows_as_a_whole_though_it_fills_many_chunks() {
 
 #[test]
 fn a_batch_that_is_over_the_capacity_stays_within_it_all_the_same() {
-    let mut pair = Pair::new(u64::MAX, 32 * 1024, 1_000_000);
-    for _ in 0..1_000 {
-        let mut data = Data::from(&[7; 400]);
-        pair.writer
-            .append(&pair.log, (1_000, 0), "key", &mut data.payload(3));
-        let chunks = pair.log.directory.lock().chunks.len();
-        assert!(chunks <= 10, "{chunks} chunks are held for the batch");
+    // With as many records before it, it begins anywhere in a chunk, also with the last that fits.
+    for before in 0..12 {
+        // The second is little less than what ten chunks hold, of which the first is small against it:
+        // that one is all that has to go.
+        for capacity_bytes in [32 * 1024, 142 * 1024 - 500] {
+            let mut pair = Pair::new(u64::MAX, capacity_bytes, 1_000_000);
+            for _ in 0..before {
+                pair.put(400);
+            }
+            for _ in 0..1_000 {
+                pair.put_unseen(400);
+                let chunks = pair.log.directory.lock().chunks.len();
+                assert!(chunks <= 20, "{chunks} chunks are held for the batch");
+                let (horizon, next) = (pair.log.trim_horizon(), pair.log.next());
+                assert!(horizon <= next, "{horizon} is trimmed, {next} shows");
+            }
+            pair.writer.publish(&pair.log);
+            pair.writer.validate(&pair.log);
+        }
     }
-    pair.writer.publish(&pair.log);
-    pair.writer.validate(&pair.log);
+}
+
+#[test]
+fn a_log_keeps_as_many_records_as_its_capacity_has_room_for() {
+    // A record takes 64 bytes, so that chunks are full to the last byte.
+    let mut pair = Pair::new(u64::MAX, 4 * 1024, 1_000_000);
+    for place in 1..=1_000 {
+        pair.put(55);
+        let retained = pair.log.next() - pair.log.trim_horizon();
+        assert_eq!(retained, place.min(64));
+    }
+}
+
+#[test]
+fn a_log_whose_records_have_all_expired_has_room_for_any_that_fits_alone() {
+    let mut pair = Pair::new(u64::MAX, 1_100, 0);
+    // They leave 976 bytes free, which do not matter once nothing else lies in the chunk.
+    pair.append(&[(500, 490), (1, 60)]);
+    let is_full = |writer: &Writer| writer.is_full_for(500, &Data::from(&[7; 490]).payload(500));
+    assert!(is_full(&pair.writer));
+    pair.writer.trim_expired(&pair.log, pair.now + 1);
+    assert!(!is_full(&pair.writer));
+}
+
+#[test]
+fn what_arrived_at_the_cutoff_itself_is_kept_though_its_whole_chunk_did() {
+    let mut pair = Pair::new(u64::MAX, 1 << 20, 0);
+    for _ in 0..100 {
+        pair.put(100);
+    }
+    pair.writer.trim_expired(&pair.log, pair.now);
+    assert_eq!(pair.log.trim_horizon(), FIRST_PLACE);
+    pair.writer.trim_expired(&pair.log, pair.now + 1);
+    assert_eq!(pair.log.trim_horizon(), pair.log.next());
+}
+
+#[test]
+fn a_chunk_is_no_larger_than_an_eighth_of_the_log_or_the_least() {
+    for kib in [1, 15, 16, 17, 40, 100, 511, 512, 1_000] {
+        let mut pair = Pair::new(u64::MAX, kib * 1024, 1_000_000);
+        let mut largest = 0;
+        for _ in 0..5_000 {
+            pair.put(100);
+            largest = largest.max(pair.open_chunk().capacity_bytes());
+        }
+        let eighth = usize::try_from(kib * 1024 / 8).expect("it is small");
+        let units = eighth / chunk::CHUNK_BYTES_MIN;
+        let bound =
+            (units * chunk::CHUNK_BYTES_MIN).clamp(chunk::CHUNK_BYTES_MIN, chunk::CHUNK_BYTES_MAX);
+        assert_eq!(largest, bound, "of {kib} KiB");
+    }
+}
+
+#[test]
+fn a_chunk_keeps_a_bounded_amount_of_data_elsewhere() {
+    const KIB: u64 = 1024;
+    for (capacity_kib, budget_kib) in [
+        (128, 32),
+        (4 * 1024, 32),
+        (64 * 1024, 512),
+        (1 << 20, 4 * 1024),
+    ] {
+        for data_kib in [1, 24] {
+            let mut pair = Pair::new(u64::MAX, capacity_kib * KIB, 1_000_000);
+            let data = Bytes::from(vec![
+                7;
+                usize::try_from(data_kib * KIB).expect("it is small")
+            ]);
+            for _ in 0..3 * budget_kib / data_kib + 3 {
+                pair.put_handle(data.clone());
+            }
+            let directory = pair.log.directory.lock();
+            for chunk in &directory.chunks {
+                let Some(sealed) = chunk.sealed() else {
+                    continue;
+                };
+                // One record begins within the budget and may end beyond it.
+                let records = u64::from(sealed.extent.frames);
+                let bound = budget_kib.div_ceil(data_kib);
+                let room = chunk.capacity_bytes() as u64 / 64;
+                assert!(
+                    records <= bound,
+                    "{records} of {data_kib} KiB, {capacity_kib}"
+                );
+                assert!(
+                    records >= bound.min(room),
+                    "{records} of {data_kib} KiB, {capacity_kib}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_of_a_log_of_large_data_shrink_to_what_that_fills_and_stay_so() {
+    let mut pair = Pair::new(u64::MAX, 512 * 1024 * 1024, 1_000_000);
+    for _ in 0..4_000 {
+        pair.put(100);
+    }
+    assert_eq!(pair.open_chunk().capacity_bytes(), chunk::CHUNK_BYTES_MAX);
+    let data = Bytes::from(vec![7; 10_000]);
+    let mut sizes = Vec::new();
+    let mut serial = pair.open_chunk().serial;
+    while sizes.len() < 40 {
+        // A chunk takes 560 of these; a few less, later on, are no reason for another size.
+        let len = if sizes.len() < 20 { 7_500 } else { 8_500 };
+        pair.put_handle(data.slice(..len));
+        let open = pair.open_chunk();
+        if open.serial != serial {
+            serial = open.serial;
+            sizes.push(open.capacity_bytes());
+        }
+    }
+    // The first was closed for its size, the second for the data, but was too large.
+    let settled = &sizes[2..];
+    assert!(settled.iter().all(|size| *size == settled[0]), "{sizes:?}");
+    assert!(settled[0] <= 36 * 1024, "{sizes:?}");
 }
 
 #[test]

@@ -241,13 +241,19 @@ mod tests {
 
     #[test]
     fn entries_are_sorted_by_shards_and_keep_their_order_within_each() {
-        for shards in [1, 2, 4, 255, 256, 257, 10_000] {
+        for (first, shards) in [0, 1, 255, 256, 1_000]
+            .into_iter()
+            .flat_map(|first| [1, 2, 4, 255, 256, 257, 10_000].map(|shards| (first, shards)))
+        {
             let placed: Vec<_> = (0..1000)
-                .map(|index| Placed::new(index * 7919 % shards, index))
+                .map(|index| Placed::new(first + index * 7919 % shards, index))
                 .collect();
             let mut expected = placed.clone();
             expected.sort();
-            assert!(Placed::sorted(placed) == expected, "of {shards} shards");
+            assert!(
+                Placed::sorted(placed) == expected,
+                "of {shards} shards from {first} on"
+            );
         }
     }
 }

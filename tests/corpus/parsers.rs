@@ -26,7 +26,8 @@ pub fn sequence_number(bytes: &[u8]) {
     }
 }
 
-/// Whether a decimal number is one of a record: below 2^124, or of the fields of version 1 or 2.
+/// Whether a decimal number is one of a record: below 2^128, or of the fields of version 1
+/// or 2, and created when a shard can have been.
 fn is_sequence_number(text: &str) -> bool {
     if !is_plain_decimal(text) {
         return false;
@@ -44,8 +45,9 @@ fn is_sequence_number(text: &str) -> bool {
         return false;
     }
     let [_, a, b, c, d, e, f] = words;
-    if (a, b) == (0, 0) && c < 1 << 28 {
-        return true;
+    if (a, b) == (0, 0) {
+        // A digit, nine of the create time, and 22 more, all of them hexadecimal.
+        return (c & 0x0fff_ffff) << 8 | d >> 24 <= 16_025_174_999;
     }
     let created = (a & 0x00ff_ffff) << 12 | b >> 20;
     let place = (b & 0xffff) << 48 | c << 16 | d >> 16;

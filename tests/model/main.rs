@@ -115,3 +115,16 @@ fn a_record_too_large_for_the_capacity_is_told_a_size_that_fits() {
         .put_record("key", vec![0; limit_bytes])
         .expect("so much fits");
 }
+
+/// Without data there is nothing that a largest record could say; its key is too much all the same.
+#[test]
+fn a_key_that_alone_is_more_than_the_capacity_is_refused() {
+    let (stream, _clock) = common::build(Stream::builder("orders").capacity_bytes(1_024));
+    let key = "\u{1F30A}".repeat(256);
+    let error = common::refused(stream.producer().put_record(key, ""));
+    let too_large = Error::RecordTooLarge {
+        data_bytes: 0,
+        limit_bytes: 0,
+    };
+    assert_eq!(error, too_large);
+}

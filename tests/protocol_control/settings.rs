@@ -1,5 +1,7 @@
 //! Mode, throughput, record size, distribution and retention of streams.
 
+use brooklet::Limits;
+use brooklet::protocol::Service;
 use serde_json::{Value, json};
 
 use crate::common::wire::{Wire, arn};
@@ -251,6 +253,20 @@ fn the_largest_record_is_as_large_as_was_set_last() {
     wire.violates("UpdateMaxRecordSize", &size(10_241), &[
         "Value '10241' at 'maxRecordSizeInKiB' : Member must have value less than or equal to 10240",
     ]);
+}
+
+// The limits let a stream of large records save up for one; that a record may be larger now is of no use if
+// it never gets through.
+#[test]
+fn a_record_of_the_size_that_was_set_last_gets_through_the_limits() {
+    let wire = Wire::new();
+    let service = Service::builder(&wire.registry);
+    let service = service.limits(Limits::kinesis()).build();
+    let wire = Wire { service, ..wire };
+    wire.create("orders");
+    wire.done("UpdateMaxRecordSize", &size(10_240));
+    wire.clock.advance(secs(10));
+    assert_eq!(put_kib(&wire, 3 * 1024), 200);
 }
 
 #[test]
