@@ -8,43 +8,43 @@
 //!
 //! puts the same records into streams that promise less, and does the parts of a put by themselves, in
 //! turns within one run. One thread, a key of 12 bytes, 100 bytes of data, on two cores of a virtual machine
-//! (Intel Xeon, November 2026) on which much other work was running; so these are lower quartiles of 61
-//! rounds, and medians of what a round took in the first one's of the same round:
+//! (Intel Xeon, 26 November 2026) on which nothing else was running; medians of 25 rounds, and of what a
+//! round took in the first one's of the same round:
 //!
 //! | a put | ns | times the first |
 //! | --- | --- | --- |
-//! | as it comes | 62 | 1 |
-//! | with a [`TickingClock`] | 36 | 0.57 |
-//! | with a clock that stands still: *A* | 35 | 0.57 |
-//! | *A*, bounded by the number of records instead of their bytes | 35 | 0.56 |
-//! | *A*, with limits | 42 | 0.66 |
-//! | *A*, four shards, keys hashed beforehand ([`PartitionKey`]) | 40 | 0.66 |
-//! | *A*, four shards, text keys that repeat | 70 | 1.05 |
-//! | *A*, four shards, each key new | 219 | 3.1 |
-//! | *A*, no data | 35 | 0.61 |
-//! | *A*, 1 KiB of [`Bytes`](bytes::Bytes), of which the handle is kept | 54 | 0.76 |
-//! | *A*, in batches of 500, for each record | 30 | 0.47 |
-//! | the machine: a lock that nobody wants, taken and given back | 10 | 0.14 |
-//! | the machine: the time | 22 | 0.33 |
-//! | the machine: copying key and data | 16 | 0.23 |
-//! | the machine: MD5 of a key | 131 | 1.8 |
+//! | as it comes | 55 | 1 |
+//! | with a [`TickingClock`] | 31 | 0.55 |
+//! | with a clock that stands still: *A* | 32 | 0.58 |
+//! | *A*, bounded by the number of records instead of their bytes | 30 | 0.53 |
+//! | *A*, with limits | 34 | 0.61 |
+//! | *A*, four shards, keys hashed beforehand ([`PartitionKey`]) | 35 | 0.64 |
+//! | *A*, four shards, text keys that repeat | 58 | 1.06 |
+//! | *A*, four shards, each key new | 188 | 3.4 |
+//! | *A*, no data | 32 | 0.60 |
+//! | *A*, 1 KiB of [`Bytes`](bytes::Bytes), of which the handle is kept | 45 | 0.79 |
+//! | *A*, in batches of 500, for each record | 27 | 0.50 |
+//! | the machine: a lock that nobody wants, taken and given back | 10 | 0.17 |
+//! | the machine: the time | 21 | 0.38 |
+//! | the machine: copying key and data | 14 | 0.25 |
+//! | the machine: MD5 of a key | 123 | 2.2 |
 //!
 //! So this is what a put pays for:
 //!
-//! - **When it arrived**: 27 ns, the largest part. Retention, starting at a time and the order of
+//! - **When it arrived**: 24 ns, the largest part. Retention, starting at a time and the order of
 //!   sequence numbers by time hang on it. A batch asks once.
 //! - **Any number of producers**: 10 ns, one locked instruction; another one, to give the lock back, is
 //!   spared. A batch takes it once.
-//! - **Replay, and readers that nobody waits for**: up to 16 ns, for copying the record into memory that
+//! - **Replay, and readers that nobody waits for**: up to 14 ns, for copying the record into memory that
 //!   the core does not have at hand, since the log is larger than its cache. A ring that keeps a handle, and
 //!   no longer than a reader needs it, is spared that.
-//! - **Order and bounds** (numbers, capacity, publishing): the rest, some 10 ns.
-//! - **Routing**: 5 ns for a key that is hashed already, 35 for text that the thread has put lately, an
-//!   MD5 and half as much again for a new one.
+//! - **Order and bounds** (numbers, capacity, publishing): the rest, some 8 ns.
+//! - **Routing**: 3 ns for a key that is hashed already, 26 for text that the thread has put lately, an
+//!   MD5 and a quarter for a new one.
 //!
-//! In another run a disruptor with a single producer took 0.38 of a put as it comes, which is two thirds of
-//! one with a [`TickingClock`], and pays for none of these but the bound; tokio's broadcast channel took 0.89.
-//! In batches of 500 they took 0.83 and 1.98 of brooklet's time.
+//! In the same run a disruptor with a single producer took 0.44 of a put as it comes, which is three quarters
+//! of one with a [`TickingClock`], and pays for none of these but the bound; tokio's broadcast channel took
+//! 0.96. In batches of 500 they took 0.80 and 1.84 of brooklet's time.
 //!
 //! # Cheaper puts
 //!
@@ -86,6 +86,36 @@
 //!   another parser of Rust, for a tenth of a batch.
 //! - **A reader that keeps its chunk** between two reads would spare a lock, 9 ns; each idle reader would
 //!   keep 64 KiB from being freed, and the larger data in it.
+//!
+//! # What grows, and what does not
+//!
+//! ```console
+//! cargo bench --bench scale -- --full --records 100000000
+//! ```
+//!
+//! on the same machine, the same day; the first column is a cost, the others are what it becomes there:
+//!
+//! | records retained | 10^3 | 10^4 | 10^5 | 10^6 | 10^7 | 10^8 |
+//! | --- | --- | --- | --- | --- | --- | --- |
+//! | put one | 75 ns | 0.66 | 0.70 | 0.88 | 0.91 | 1.06 |
+//! | pull one, of 1,000 | 5.9 ns | 1.28 | 1.33 | 1.49 | 1.29 | 1.92 |
+//! | find a sequence number, pull one | 3.4 µs | 3.1 | 2.8 | 2.9 | 2.8 | 4.4 |
+//! | find a time, pull one | 5.7 µs | 1.4 | 1.6 | 1.7 | 1.7 | 2.4 |
+//!
+//! | | 0 or 1 | 10 | 100 | 1,000 | 10,000 |
+//! | --- | --- | --- | --- | --- | --- |
+//! | a put, with so many readers of the shard that do nothing | 110 ns | 1.03 | 1.01 | 0.86 | 0.81 |
+//! | a put, with so many readers that wait at another shard | 106 ns | 1.02 | 0.80 | 0.88 | 0.81 |
+//! | a put into one of so many shards | 85 ns | 1.01 | 1.05 | 1.16 | 1.35 |
+//! | a put into one of so many streams | 105 ns | 1.09 | 1.12 | 1.12 | 0.82 |
+//!
+//! What grows is memory that is not in the caches any more: with a thousand keys spread over 10,000 shards a
+//! put takes 6.8 times that into one.
+//!
+//! Many threads on the two cores, each into all shards: 2 to 64 of them put together 0.7 to 1.0 of what one
+//! does, since a shard that the other core wrote last has to come over from there. A reader that follows the
+//! writer takes away half of what it puts, on cores this far apart; 64 of them, on the same two cores, take
+//! three quarters, and are delivered 27 times as much as one.
 //!
 //! # Between two threads
 //!
