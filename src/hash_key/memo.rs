@@ -239,6 +239,7 @@ mod tests {
             assert_eq!(hash_key_of(key), HashKey::of(key));
         }
     }
+
     #[test]
     fn a_key_in_the_place_of_another_is_not_taken_for_it() {
         let [here, there] = ["here", "there"].map(|key| words_of(key).unwrap());

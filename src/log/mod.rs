@@ -23,7 +23,7 @@
 //! 2. **What a reader holds stays.** A batch holds its chunks; a chunk is filled again only when
 //!    nobody else holds it, and freed by the last holder.
 //! 3. **`trim_horizon <= next`, and neither ever goes down.** `next` is stored before the horizon.
-//! 4. **Memory is bounded.** Retained records are charged exactly ([`charge`]), and with them what the
+//! 4. **Memory is bounded.** Retained records are charged exactly ([`charge_of`](chunk::charge_of)), and with them what the
 //!    chunks that they fill leave free. Beyond that a log has at most: the trimmed part of its
 //!    oldest chunk, the free part of its newest, one spare (64 KiB each), and the out-of-line data
 //!    of the oldest chunk's trimmed records (the budget, a 128th of the capacity: at least 32 KiB
