@@ -63,8 +63,7 @@ impl From<minicbor::decode::Error> for Malformed {
 }
 
 /// Reads one item that may hold others so many levels deep, of which so many are left in all.
-/// Lengths that are said and not kept
-/// allocate nothing.
+/// Lengths that are said and not kept allocate nothing.
 fn item(decoder: &mut Decoder<'_>, depth: usize, left: &mut usize) -> Result<Value, Malformed> {
     Ok(match decoder.datatype()? {
         Type::Null | Type::Undefined => {
