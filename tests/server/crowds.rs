@@ -5,7 +5,7 @@ use std::time::Duration;
 use brooklet::server::Server;
 
 use crate::client::{Client, call, head};
-use crate::{server_with, service};
+use crate::{server_with, service, until};
 
 const IDLE: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -110,8 +110,5 @@ fn answers_that_nobody_takes_are_bounded_together() {
         "all that it asked for"
     );
     // The server learns of it a moment later.
-    while connect().ask(call("ListStreams", "{}")).status == 503 {
-        std::thread::yield_now();
-    }
-    assert_eq!(connect().ask(call("ListStreams", "{}")).status, 200);
+    until(|| connect().ask(call("ListStreams", "{}")).status == 200);
 }

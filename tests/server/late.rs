@@ -8,6 +8,7 @@ use brooklet::testing::FaultPlan;
 use brooklet::{ManualClock, Registry, Stream};
 
 use crate::client::{Client, call};
+use crate::until;
 
 #[test]
 fn a_late_answer_keeps_no_other_client_waiting() {
@@ -32,9 +33,7 @@ fn a_late_answer_keeps_no_other_client_waiting() {
 
     let (mut late, mut other) = (connect(), connect());
     late.send(put("YQ=="));
-    while clock.sleeper_count() == 0 {
-        std::thread::yield_now();
-    }
+    until(|| clock.sleeper_count() == 1);
     assert_eq!(other.ask(put("Yg==")).status, 200);
     assert_eq!(other.ask(call("ListStreams", "{}")).status, 200);
     assert_eq!(clock.sleeper_count(), 1, "the first is not answered yet");

@@ -29,6 +29,15 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A limit that a test waits for.
 pub const SHORT: Duration = Duration::from_millis(200);
 
+/// Waits until something holds that should, sooner or later.
+pub fn until(holds: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "it never holds");
+        std::thread::yield_now();
+    }
+}
+
 /// A service with a stream `orders` of one shard.
 pub fn service() -> Service {
     let registry = Registry::new();
