@@ -41,7 +41,7 @@
 //!  5 shard     partition_key  wait                         a lock, a log, waiters, limits
 //!  4 error                                                 what can go wrong
 //!  3 log       positions                                   chunks, read without that lock
-//!  2 record    starting_position                           what the floors above speak in
+//!  2 record    starting_position             timer         what the floors above speak in
 //!  1 sequence  clock          bell               call_out  extension  data
 //!  0 limits    sync           hash_key           shard_id
 //! ```
@@ -82,6 +82,7 @@ mod positions;
 mod sequence;
 mod shard_id;
 mod starting_position;
+mod timer;
 mod wait;
 
 mod error;

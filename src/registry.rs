@@ -15,6 +15,7 @@ use crate::stream::{Stream, StreamBuilder};
 use crate::sync::{Arc, Mutex, MutexGuard, PlainArc};
 #[cfg(feature = "testing")]
 use crate::sync::{AtomicBool, Ordering};
+use crate::timer::Timer;
 
 /// Named streams: what an account in a region is to Kinesis.
 ///
@@ -39,6 +40,8 @@ pub struct Registry {
 
 struct Shared {
     clock: PlainArc<dyn Clock>,
+    /// Wakes those who wait for a time of the clock.
+    timer: PlainArc<Timer>,
     state_delay: Duration,
     #[cfg(feature = "testing")]
     hooks: Option<PlainArc<dyn Hooks>>,
@@ -96,7 +99,7 @@ impl Registry {
             self.shared.has_hooks.store(true, Ordering::Relaxed);
         }
         let stream = builder
-            .default_clock(&self.shared.clock)
+            .default_clock(&self.shared.clock, &self.shared.timer)
             .state_delay(self.shared.state_delay)
             .created_after_secs(created_after)
             .build()?;
@@ -153,6 +156,11 @@ impl Registry {
     #[cfg(feature = "protocol")]
     pub(crate) fn clock(&self) -> &PlainArc<dyn Clock> {
         &self.shared.clock
+    }
+
+    #[cfg(feature = "protocol")]
+    pub(crate) fn timer(&self) -> &PlainArc<Timer> {
+        &self.shared.timer
     }
 
     /// Whether a call may take as long as a test says.
@@ -226,8 +234,13 @@ impl RegistryBuilder {
     }
 
     /// How long streams stay CREATING, UPDATING and DELETING, on their clocks; no time unless set.
-    /// A stream that is being created takes no records; one that is being updated takes them, but
-    /// refuses another change.
+    ///
+    /// A stream that is being created takes no records. One that is being updated takes them, but
+    /// refuses another change. A split, a merge or a new shard count takes effect when that time is
+    /// over, as in the service: until then the shards are as they were, and take records. Then,
+    /// whoever puts, reads, waits or looks finds the parents closed and their children open, though
+    /// nobody has asked the stream for anything in between. A stream that is closed or deleted before
+    /// is not resharded any more.
     pub const fn state_delay(mut self, delay: Duration) -> Self {
         self.state_delay = delay;
         self
@@ -246,6 +259,7 @@ impl RegistryBuilder {
         let (clock, state_delay) = (self.clock, self.state_delay);
         Registry {
             shared: Arc::new(Shared {
+                timer: PlainArc::new(Timer::new(PlainArc::clone(&clock))),
                 clock,
                 state_delay,
                 #[cfg(feature = "testing")]

@@ -391,9 +391,10 @@ mod updating {
             for change in changes(&stream) {
                 assert_in_state(change, "UPDATING");
             }
-            assert_eq!(stream.shards().len(), shard_count, "nothing was changed");
+            assert_eq!(stream.shards().len(), 2, "nothing was changed");
             assert_eq!(stream.retention(), secs(24 * 3600));
             clock.advance(DELAY);
+            assert_eq!(stream.shards().len(), shard_count, "nothing but the shards");
             stream.set_retention(secs(60)).unwrap();
         }
     }
@@ -401,21 +402,20 @@ mod updating {
     #[test]
     fn puts_and_reads_as_if_nothing_were() {
         for (change, shard_count) in CHANGES {
-            let (_registry, stream, _clock) = active();
+            let (_registry, stream, clock) = active();
             put_into(&stream, 0, "before");
             change(&stream).unwrap();
             for put in puts(&stream) {
                 put.unwrap();
             }
-            assert_eq!(texts(&read_shard(&stream, 0)), ["before"]);
+            let listed = || stream.list_shards(ShardFilter::FromTrimHorizon).unwrap();
+            let read = [0, 1].map(|index| read_shard(&stream, index)).concat();
+            assert_eq!((read.len(), texts(&read)[0].as_str()), (6, "before"));
             assert_eq!(stream.metrics().records_in(), 6);
-            assert_eq!(
-                stream
-                    .list_shards(ShardFilter::FromTrimHorizon)
-                    .unwrap()
-                    .len(),
-                shard_count
-            );
+            assert_eq!(indices(&listed()), [0, 1]);
+            clock.advance(DELAY);
+            assert_eq!(listed().len(), shard_count);
+            assert_eq!(stream.metrics().records_in(), 6);
             let mut subscription = stream.subscribe(TrimHorizon).unwrap();
             let mut read = 0;
             while read < 6 {
@@ -577,6 +577,9 @@ fn a_stream_changes_state_and_expires_by_its_own_clock() {
     stream.split_shard(id(0), HashKey::new(1 << 127)).unwrap();
     registry.list();
     assert_eq!(stream.status(), StreamStatus::Updating);
+    assert_eq!(stream.shards().len(), 1, "it is not split yet");
+    own.advance(DELAY);
+    registry.list();
     assert_eq!(stream.shards().len(), 3, "the closed shard has not expired");
     registry.delete("orders").unwrap();
     assert_eq!(

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use brooklet::testing::{Eventually, FaultPlan, eventually, records_of};
 use brooklet::{
-    Clock, Error, Limits, ManualClock, OnFull, Parker, Registry, StartingPosition, Stream,
+    Clock, Error, HashKey, Limits, ManualClock, OnFull, Parker, Registry, StartingPosition, Stream,
     StreamStatus, Timestamp,
 };
 use common::{START_MS, clock, millis, now_ms, secs, until};
@@ -431,8 +431,11 @@ mod a_day {
             assert_eq!(stream.metrics().records_in(), 181);
             stream.update_shard_count(2).expect("it is active");
             assert_eq!(stream.status(), StreamStatus::Updating);
-            clock.run_for(secs(10));
+            clock.run_for(secs(10) - millis(1));
+            assert_eq!(stream.shards().len(), 1);
+            clock.run_for(millis(1));
             assert_eq!(stream.status(), StreamStatus::Active);
+            assert_eq!(stream.shards().len(), 3);
             clock.run_for(DAY);
         });
         assert_eq!(*refused.lock().expect("no panic"), 24 * 60);
@@ -442,6 +445,108 @@ mod a_day {
         let oldest = records_of(&stream).records()[0].approximate_arrival_timestamp();
         assert!(clock.now().duration_since(oldest) <= 6 * HOUR);
         records_of(&stream).assert_count(3 * 60 - 1);
+    }
+}
+
+mod a_reshard {
+    use super::*;
+
+    const DELAY: Duration = secs(10);
+    const HALF: HashKey = HashKey::new(1 << 127);
+
+    /// An active stream, split in ten seconds.
+    fn splitting(clock: &ManualClock) -> Stream {
+        let registry = Registry::builder().clock(clock.clone());
+        let registry = registry.state_delay(DELAY).build();
+        let stream = registry
+            .create(Stream::builder("orders"))
+            .expect("a new name");
+        clock.advance(DELAY);
+        let parent = stream.shards()[0].id();
+        stream.split_shard(parent, HALF).expect("it is active");
+        stream
+    }
+
+    #[test]
+    fn is_what_time_waits_for_and_wakes_its_readers_at_its_time() {
+        for _ in 0..ROUNDS {
+            let clock = clock();
+            let stream = splitting(&clock);
+            let due = clock.now() + DELAY;
+            assert_eq!(clock.next_deadline(), Some(due));
+            assert_eq!(clock.sleeper_count(), 0, "no thread waits");
+            let woken = Mutex::new(Vec::new());
+            let note = &|what: &'static str| {
+                let now = clock.now();
+                woken.lock().expect("no panic").push((what, now));
+            };
+            thread::scope(|scope| {
+                let parent = stream.shards()[0].id();
+                let mut reader = stream
+                    .shard_iterator(parent, TrimHorizon)
+                    .expect("it is there");
+                let mut subscription = stream.subscribe(TrimHorizon).expect("it is there");
+                scope.spawn(clock.taking_part(move || {
+                    let end = reader.get_records_timeout(10, HOUR).expect("it is there");
+                    assert_eq!(end.child_shards().len(), 2);
+                    note("the end");
+                }));
+                scope.spawn(clock.taking_part(|| {
+                    clock.pass(DELAY + secs(1));
+                    stream.producer().put_record("k", "x").expect("taken");
+                    note("a put");
+                }));
+                scope.spawn(clock.taking_part(move || {
+                    let batch = subscription.get_records_timeout(10, HOUR);
+                    assert_eq!(batch.expect("it is there").len(), 1);
+                    note("a record");
+                }));
+                clock.run_for(HOUR);
+            });
+            let mut woken = woken.into_inner().expect("no panic");
+            assert_eq!(woken[0], ("the end", due));
+            woken.sort_unstable();
+            let later = due + secs(1);
+            assert_eq!(woken[..2], [("a put", later), ("a record", later)]);
+        }
+    }
+
+    #[test]
+    fn comes_when_nobody_else_waits_for_a_time() {
+        let clock = clock();
+        let stream = splitting(&clock);
+        assert_eq!(clock.run_until_idle(HOUR), DELAY);
+        assert_eq!(stream.shards().len(), 3);
+        assert_eq!(clock.run_until_idle(HOUR), Duration::ZERO);
+    }
+
+    #[test]
+    fn comes_on_a_clock_that_turns_itself_and_wakes_whoever_turned_it() {
+        let clock = turning();
+        let stream = splitting(&clock);
+        let begin = clock.now();
+        let parent = stream.shards()[0].id();
+        let mut reader = stream
+            .shard_iterator(parent, TrimHorizon)
+            .expect("it is there");
+        let end = reader.get_records_timeout(10, HOUR).expect("it is there");
+        assert!(end.shard_ended());
+        assert_eq!(clock.now(), begin + DELAY);
+    }
+
+    #[test]
+    fn keeps_nobody_asleep_on_a_clock_that_turns_itself() {
+        let clock = turning();
+        let stream = splitting(&clock);
+        let begin = clock.monotonic();
+        // Neither of the two is woken by it.
+        let other = stream_on(&clock);
+        let mut reader = other.subscribe(Latest).expect("it is there");
+        let batch = reader.get_records_timeout(10, HOUR).expect("it is there");
+        assert!(batch.is_empty());
+        assert_eq!(clock.monotonic() - begin, HOUR);
+        clock.pass(HOUR);
+        assert_eq!(stream.shards().len(), 3);
     }
 }
 

@@ -12,10 +12,11 @@
 //!   sleep returns at once.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::sync::{AtomicU64, Condvar, LazyLock, Mutex, Ordering, PlainArc};
+use crate::sync::{AtomicU64, Condvar, LazyLock, Mutex, Ordering, PlainArc, panicking};
 
 mod ticking;
 mod timestamp;
@@ -57,6 +58,13 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
         sleep_for(self, duration);
     }
 
+    /// Has `waker` woken as soon as [`Clock::monotonic`] has reached `deadline`, by whoever turns the clock on.
+    /// `false`: nobody does that, and somebody has to [sleep](Self::park) until then.
+    #[doc(hidden)]
+    fn wake_at(&self, _deadline: Duration, _waker: &Waker) -> bool {
+        false
+    }
+
     /// Whether it goes on only when somebody turns it. Nobody spins and yields before a sleep then: on a busy
     /// machine that would make a day of virtual time a matter of minutes.
     #[cfg(feature = "testing")]
@@ -87,6 +95,10 @@ impl<C: Clock + ?Sized> Clock for PlainArc<C> {
 
     fn park(&self, parker: &Parker, deadline: Duration) {
         (**self).park(parker, deadline);
+    }
+
+    fn wake_at(&self, deadline: Duration, waker: &Waker) -> bool {
+        (**self).wake_at(deadline, waker)
     }
 
     #[cfg(feature = "testing")]
@@ -151,7 +163,10 @@ struct Turned {
     /// Fractions of a millisecond that `now_ms` does not show yet.
     fraction: Duration,
     sleepers: Vec<Sleeper>,
-    sleeper_id: u64,
+    /// Who is woken though no thread sleeps for it.
+    alarms: Vec<Alarm>,
+    /// Counts sleepers and alarms.
+    last_id: u64,
     #[cfg(feature = "testing")]
     turning: turning::Turning,
 }
@@ -163,6 +178,13 @@ struct Sleeper {
     parker: Parker,
     #[cfg(feature = "testing")]
     part: turning::Part,
+}
+
+#[derive(Debug)]
+struct Alarm {
+    id: u64,
+    deadline: Duration,
+    waker: Waker,
 }
 
 impl ManualClock {
@@ -184,11 +206,13 @@ impl ManualClock {
     pub fn advance(&self, duration: Duration) {
         let mut turned = self.shared.turned.lock();
         self.shared.turn(&mut turned, duration);
-        let due = turned.take_due();
+        let (sleepers, alarms) = turned.take_due();
         drop(turned);
-        for sleeper in due {
+        for sleeper in sleepers {
             sleeper.parker.unpark();
         }
+        // Last: what they wake may be user code, and panic.
+        ring_all(alarms);
     }
 
     /// Sets the time of day, forwards or back. Only a step forwards counts as time passed.
@@ -235,8 +259,7 @@ impl Clock for ManualClock {
             if turned.monotonic >= deadline {
                 return;
             }
-            turned.sleeper_id += 1;
-            let id = turned.sleeper_id;
+            let id = turned.next_id();
             turned.sleepers.push(Sleeper {
                 id,
                 deadline,
@@ -255,6 +278,19 @@ impl Clock for ManualClock {
             .lock()
             .sleepers
             .retain(|sleeper| sleeper.id != id);
+    }
+
+    fn wake_at(&self, deadline: Duration, waker: &Waker) -> bool {
+        // Not under the lock: it may be user code.
+        let alarm = waker.clone();
+        let mut turned = self.shared.turned.lock();
+        if turned.monotonic < deadline {
+            turned.add_alarm(deadline, alarm);
+        } else {
+            drop(turned);
+            alarm.wake();
+        }
+        true
     }
 
     #[cfg(feature = "testing")]
@@ -285,17 +321,57 @@ impl Manual {
 }
 
 impl Turned {
-    /// Takes out the sleepers whose deadline has come, the earliest first.
-    fn take_due(&mut self) -> Vec<Sleeper> {
-        let now = self.monotonic;
-        let sleepers = std::mem::take(&mut self.sleepers);
-        let (mut due, waiting): (Vec<_>, _) = sleepers
-            .into_iter()
-            .partition(|sleeper| sleeper.deadline <= now);
-        self.sleepers = waiting;
-        due.sort_by_key(|sleeper| (sleeper.deadline, sleeper.id));
-        due
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
     }
+
+    fn add_alarm(&mut self, deadline: Duration, waker: Waker) {
+        let id = self.next_id();
+        self.alarms.push(Alarm {
+            id,
+            deadline,
+            waker,
+        });
+    }
+
+    /// Takes out the sleepers and the alarms whose deadline has come, the earliest first.
+    fn take_due(&mut self) -> (Vec<Sleeper>, Vec<Alarm>) {
+        let now = self.monotonic;
+        let due = |deadline: Duration| deadline <= now;
+        let mut alarms = take_if(&mut self.alarms, |alarm| due(alarm.deadline));
+        alarms.sort_by_key(|alarm| (alarm.deadline, alarm.id));
+        let mut sleepers = take_if(&mut self.sleepers, |sleeper| due(sleeper.deadline));
+        sleepers.sort_by_key(|sleeper| (sleeper.deadline, sleeper.id));
+        (sleepers, alarms)
+    }
+}
+
+/// Wakes for all alarms, for each even if another's waker panics; the first panic goes on.
+fn ring_all(alarms: Vec<Alarm>) {
+    let mut panic = None;
+    for alarm in alarms {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| alarm.waker.wake())) {
+            match panic {
+                None => panic = Some(payload),
+                // Even the drop of what was thrown may panic.
+                Some(_) => std::mem::forget(payload),
+            }
+        }
+    }
+    match panic {
+        Some(payload) if panicking() => std::mem::forget(payload),
+        Some(payload) => resume_unwind(payload),
+        None => {}
+    }
+}
+
+/// Takes out those of whom something holds.
+fn take_if<T>(of: &mut Vec<T>, holds: impl Fn(&T) -> bool) -> Vec<T> {
+    let all = std::mem::take(of);
+    let (taken, left) = all.into_iter().partition(holds);
+    *of = left;
+    taken
 }
 
 /// Lets one thread sleep until another wakes it. Clones are the same parker.

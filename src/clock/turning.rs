@@ -12,12 +12,15 @@
 //!    the clock. A thread that was unparked is at work though it has not run yet; it says that it is awake
 //!    before it lowers the flag by which it was unparked, and whoever counts looks in the other order.
 //! 2. **One is woken at a time**, the one with the earliest deadline, of several with the same the one
-//!    that slept first; and each at its own time.
+//!    that slept first; and each at its own time. What an alarm has to be woken for is done by the
+//!    thread that turns the clock, so it is over before the time goes on.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::clock::{Clock, Manual, ManualClock, Parker, Timestamp, Turned};
+use crate::clock::{
+    Alarm, Clock, Manual, ManualClock, Parker, Sleeper, Timestamp, Turned, ring_all,
+};
 use crate::sync::{AtomicBool, MutexGuard, Ordering, PlainArc, thread_local};
 
 /// What the clock's lock guards besides.
@@ -129,7 +132,8 @@ impl ManualClock {
         turned.monotonic.saturating_sub(begin)
     }
 
-    /// When the next one who sleeps on this clock wakes by itself; `None` if nobody waits for a time.
+    /// When the next one who sleeps on this clock wakes by itself, or a reshard that was asked for takes
+    /// effect; `None` if nobody waits for a time.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let turned = self.shared.turned.lock();
         let next = turned.next_deadline()?;
@@ -160,7 +164,7 @@ impl ManualClock {
             while !turned.all_sleep() {
                 self.shared.slept.wait(&mut turned);
             }
-            let Some(parker) = self.shared.turn_to_next(&mut turned, end) else {
+            let Some(due) = self.shared.turn_to_next(&mut turned, end) else {
                 let left = end.saturating_sub(turned.monotonic);
                 if goes_on {
                     self.shared.turn(&mut turned, left);
@@ -168,7 +172,7 @@ impl ManualClock {
                 return turned;
             };
             drop(turned);
-            parker.unpark();
+            due.wake();
             turned = self.shared.turned.lock();
         }
     }
@@ -176,6 +180,13 @@ impl ManualClock {
     /// Whether the calling thread has to sleep for time to pass.
     pub(super) fn others_turn(&self) -> bool {
         self.takes_part() || self.shared.turned.lock().turning.itself
+    }
+
+    /// Whether one of the sleepers is about to wake up.
+    fn is_anybody_unparked(&self) -> bool {
+        let turned = self.shared.turned.lock();
+        let mut parkers = turned.sleepers.iter().map(|sleeper| &sleeper.parker);
+        parkers.any(Parker::is_unparked)
     }
 
     fn takes_part(&self) -> bool {
@@ -201,40 +212,78 @@ impl ManualClock {
 
     /// Has the time go on if that was waited for. No lock may be held.
     fn settle(&self) {
-        let mut turned = self.shared.turned.lock();
-        self.shared.slept.notify_all();
-        if !turned.turning.itself || !turned.all_sleep() {
-            return;
-        }
         // Never to the end of time.
         let end = Duration::MAX.saturating_sub(Duration::from_nanos(1));
-        let next = self.shared.turn_to_next(&mut turned, end);
-        drop(turned);
-        if let Some(parker) = next {
-            parker.unpark();
+        loop {
+            let mut turned = self.shared.turned.lock();
+            self.shared.slept.notify_all();
+            if !turned.turning.itself || !turned.all_sleep() {
+                return;
+            }
+            let next = self.shared.turn_to_next(&mut turned, end);
+            drop(turned);
+            let Some(due) = next else { return };
+            let is_alarm = matches!(due, Due::Alarm(_));
+            due.wake();
+            // Somebody has their turn now; but an alarm may have woken none of those who sleep here.
+            if !is_alarm || self.is_anybody_unparked() {
+                return;
+            }
         }
     }
 }
 
 impl Manual {
-    /// Turns the clock to the earliest deadline, if that is not after `end`, and takes out its sleeper,
-    /// which is to be unparked.
-    fn turn_to_next(&self, turned: &mut Turned, end: Duration) -> Option<Parker> {
+    /// Turns the clock to the earliest deadline, if that is not after `end`, and takes out whose it is:
+    /// an alarm, or else a sleeper, which is to be woken.
+    fn turn_to_next(&self, turned: &mut Turned, end: Duration) -> Option<Due> {
+        let alarms = turned.alarms.iter().enumerate();
+        let alarm = alarms.min_by_key(|(_, alarm)| (alarm.deadline, alarm.id));
+        let alarm = alarm.map(|(index, alarm)| (alarm.deadline, index));
         let sleepers = turned.sleepers.iter().enumerate();
-        let sleepers = sleepers.filter(|(_, sleeper)| sleeper.deadline <= end);
-        let next = sleepers.min_by_key(|(_, sleeper)| (sleeper.deadline, sleeper.id));
-        let sleeper = next.map(|(index, _)| index)?;
-        let sleeper = turned.sleepers.remove(sleeper);
-        let left = sleeper.deadline.saturating_sub(turned.monotonic);
+        let sleeper = sleepers.min_by_key(|(_, sleeper)| (sleeper.deadline, sleeper.id));
+        let sleeper = sleeper.map(|(index, sleeper)| (sleeper.deadline, index));
+        let is_alarm = match (alarm, sleeper) {
+            (Some((alarm, _)), Some((sleeper, _))) => alarm <= sleeper,
+            (alarm, _) => alarm.is_some(),
+        };
+        let (deadline, index) = if is_alarm { alarm } else { sleeper }?;
+        if deadline > end {
+            return None;
+        }
+        let due = if is_alarm {
+            Due::Alarm(turned.alarms.remove(index))
+        } else {
+            Due::Sleeper(turned.sleepers.remove(index))
+        };
+        let left = deadline.saturating_sub(turned.monotonic);
         self.turn(turned, left);
-        Some(sleeper.parker)
+        Some(due)
+    }
+}
+
+/// Whose time has come.
+enum Due {
+    Alarm(Alarm),
+    Sleeper(Sleeper),
+}
+
+impl Due {
+    /// No lock may be held.
+    fn wake(self) {
+        match self {
+            Self::Alarm(alarm) => ring_all(vec![alarm]),
+            Self::Sleeper(sleeper) => sleeper.parker.unpark(),
+        }
     }
 }
 
 impl Turned {
-    /// The earliest deadline of those who sleep for a time.
+    /// The earliest deadline of those who sleep for a time, and of the alarms.
     fn next_deadline(&self) -> Option<Duration> {
-        let deadlines = self.sleepers.iter().map(|sleeper| sleeper.deadline);
+        let sleepers = self.sleepers.iter().map(|sleeper| sleeper.deadline);
+        let alarms = self.alarms.iter().map(|alarm| alarm.deadline);
+        let deadlines = sleepers.chain(alarms);
         deadlines.min().filter(|next| *next < Duration::MAX)
     }
 

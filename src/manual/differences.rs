@@ -32,7 +32,7 @@
 //! | being overtaken | not told | [`missed_count`](crate::RecordBatch::missed_count) says how many records | nothing is lost in silence |
 //! | iterators | tokens, valid for five minutes | values that never expire; [`position`](crate::ShardIterator::position) gives a form to keep | nothing has to be guarded in one process |
 //! | an empty answer | may come though there are records further on | there is nothing to read | no service behind it that looks at a part at a time |
-//! | a reshard | takes a while, the stream is `UPDATING` | done when the call returns; a [registry with a delay](crate::RegistryBuilder::state_delay) shows the states | so does the code that has to be tested for them |
+//! | a reshard | takes a while, the stream is `UPDATING` | done when the call returns; in a [registry with a delay](crate::RegistryBuilder::state_delay), when that is over | what nobody waits for takes no time; code that has to live with the states is tested with them |
 //! | the end of a parent | records may still arrive for a moment | one switch: none after it, in any thread | order without a doubt |
 //! | a reader on a shard that expired | not found | told what it missed, and led on to the children; the shard cannot be asked for by its id | a late reader is not stranded |
 //! | kept positions of a shard that expired | not found | [led on](crate::Stream::subscribe_from) to the children; what was missed is not known any more | what is gone takes its count with it |
@@ -106,10 +106,14 @@
 //! assert!(stream.producer().put_record("customer-17", "too early").is_err());
 //!
 //! clock.advance(delay);
-//! stream.update_shard_count(3)?;
+//! stream.update_shard_count(4)?;
 //! assert_eq!(stream.status(), StreamStatus::Updating);
+//! assert_eq!(stream.shards().len(), 2, "they are as they were, and take records");
 //! stream.producer().put_record("customer-17", "puts go on")?;
-//! let refused = stream.update_shard_count(4).unwrap_err();
+//! let refused = stream.update_shard_count(3).unwrap_err();
 //! assert_eq!(refused.code(), "ResourceInUseException");
+//!
+//! clock.advance(delay);
+//! assert_eq!(stream.describe().open_shard_count, 4);
 //! # Ok::<(), Error>(())
 //! ```

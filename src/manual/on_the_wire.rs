@@ -74,7 +74,8 @@
 //! - A stream of a [`Registry`](crate::Registry) on a [`ManualClock`](crate::ManualClock) expires
 //!   records, iterators and tokens when the test turns the clock.
 //! - [`RegistryBuilder::state_delay`](crate::RegistryBuilder::state_delay) (`--state-delay-ms`) lets a
-//!   stream be CREATING for a while: does the code wait until it is ACTIVE?
+//!   stream be CREATING for a while: does the code wait until it is ACTIVE? And UPDATING: does it look
+//!   for the children of a split before they are there?
 //! - [`Limits::kinesis`](crate::Limits::kinesis) (`--limits kinesis`) has puts and reads throttled: does
 //!   the code look at `FailedRecordCount`?
 //! - A split in the middle: does the code read the parents to their ends before the children?

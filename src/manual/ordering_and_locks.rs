@@ -74,7 +74,8 @@
 //!   a stream's control lock                    shards, states, resharding
 //!   the stream's routing table                 held while it is looked up or replaced
 //!   the shards' locks, parents lower first     appending, trimming, closing
-//!   a log's directory | a list of waiters | a read limiter      one of them at a time
+//!   a log's directory | a list of waiters | a read limiter |    one of them at a time
+//!     what tells of a pending reshard | a timer's alarms
 //! ```
 //!
 //! # Your code is called without a lock
@@ -89,7 +90,9 @@
 //! It reaches whoever made the call in which the code ran, and harms nobody else: no lock is
 //! poisoned, the other waiting readers are woken, the other data is dropped. A clock or a conversion
 //! is asked before anything is changed, so a put that panics there has put nothing. Wakers and drops
-//! run last: a put that panics there *has* put its record.
+//! run last: a put that panics there *has* put its record. Only what a reshard wakes that was [put
+//! off](crate::RegistryBuilder::state_delay) runs first, in the call that finds its time come; or on a
+//! thread that waits for that time, which has no caller to hand a panic to.
 //!
 //! ```
 //! use std::panic::{AssertUnwindSafe, catch_unwind};

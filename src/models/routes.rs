@@ -50,6 +50,49 @@ fn a_put_finds_its_shard_while_that_is_split() {
     });
 }
 
+/// A clock that is turned on and rings for nobody; looking at it is a step of the model.
+#[derive(Clone, Debug)]
+struct Turned(Arc<crate::sync::AtomicU64>);
+
+impl Clock for Turned {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Acquire))
+    }
+
+    fn wake_at(&self, _deadline: Duration, _waker: &std::task::Waker) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_put_finds_its_shard_when_the_time_of_a_split_comes() {
+    let outcomes = ["both before", "one before", "both after"];
+    model_within(2, &outcomes, move |reached| {
+        let clock = Turned(Arc::new(crate::sync::AtomicU64::new(1_000)));
+        let stream = Stream::builder("modelled").clock(clock.clone());
+        let stream = stream.state_delay(Duration::from_millis(10));
+        let stream = stream.build().unwrap();
+        clock.0.store(1_010, Ordering::Release);
+        stream.split_shard(stream.shards()[0].id(), HALF).unwrap();
+        let producer = stream.producer();
+        let writing = thread::spawn(move || {
+            put_into_the_upper_half(&producer, 1);
+            put_into_the_upper_half(&producer, 2);
+        });
+        clock.0.store(1_020, Ordering::Release);
+        assert_eq!(stream.shards().len(), 3, "whoever comes first");
+        writing.join().unwrap();
+        let shards = numbers(&stream);
+        assert_eq!(
+            shards.concat(),
+            [1, 2],
+            "none is lost, and they are in order"
+        );
+        assert!(shards[1].is_empty(), "it is the lower child");
+        reached.came_to(outcomes[2 - shards[0].len()]);
+    });
+}
+
 #[test]
 fn puts_of_two_threads_through_one_producer_find_the_shards_of_two_splits() {
     model_within(2, &["done"], |outcomes| {

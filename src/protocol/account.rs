@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
-use crate::protocol::timer::Timer;
 use crate::protocol::token::TokenKey;
 use crate::registry::Registry;
 use crate::sync::{AtomicU64, Mutex, Ordering, PlainArc};
+use crate::timer::Timer;
 
 /// The state of an account: kept in its registry.
 pub(crate) struct Account {
     /// Authenticates the tokens of this account.
     pub(crate) token_key: TokenKey,
     /// Wakes those who wait for a time.
-    pub(crate) timer: Timer,
+    pub(crate) timer: PlainArc<Timer>,
     /// Distinguishes streams, tokens and whatever else must not be taken for another.
     serial: AtomicU64,
     pub(crate) commitment: Mutex<Commitment>,
@@ -61,7 +61,7 @@ impl Account {
     pub(crate) fn of(registry: &Registry) -> &Self {
         registry.extension().get_or_init(|| Self {
             token_key: TokenKey::random(),
-            timer: Timer::new(PlainArc::clone(registry.clock())),
+            timer: PlainArc::clone(registry.timer()),
             serial: AtomicU64::new(1),
             commitment: Mutex::default(),
             registered: Mutex::default(),

@@ -72,7 +72,6 @@ mod shape;
 mod shapes;
 mod signature;
 mod stream_state;
-mod timer;
 mod token;
 mod value;
 
@@ -84,7 +83,7 @@ pub use codec::Encoding;
 pub(crate) use request_id::add as add_request_id;
 
 #[cfg(feature = "aws")]
-pub(crate) use timer::Alarm;
+pub(crate) use crate::timer::Alarm;
 
 /// An account of the Kinesis API in a region: the streams of a [`Registry`].
 ///
@@ -178,7 +177,7 @@ impl Service {
 #[cfg(feature = "aws")]
 impl Service {
     /// Wakes those who wait for a time.
-    pub(crate) fn timer(&self) -> &timer::Timer {
+    pub(crate) fn timer(&self) -> &crate::timer::Timer {
         &account::Account::of(&self.registry).timer
     }
 

@@ -35,6 +35,40 @@ fn tried(reshard: Result<(), Error>) -> bool {
 }
 
 #[test]
+fn a_split_whose_time_comes_keeps_each_key_in_order_and_leads_its_readers_on() {
+    scenario(&["in one shard", "in several"], |outcomes| {
+        let clock = ManualClock::default();
+        let stream = Stream::builder("scheduled").clock(clock.clone());
+        let stream = built(stream.state_delay(secs(1)));
+        clock.advance(secs(1));
+        let readers = [1, 100].map(|limit| {
+            let subscription = from_the_horizon(&stream);
+            spawn(move || read_to_the_end(subscription, limit))
+        });
+        stream.split_shard(stream.shards()[0].id(), HALF).unwrap();
+        let producers = [1, 3].map(|name| {
+            let stream = stream.clone();
+            spawn(move || put_all(&stream, name, 3))
+        });
+        // It wakes the readers, unless a put was faster.
+        let turning = spawn(move || clock.advance(secs(1)));
+        let ledger = Ledger::new(join(producers));
+        turning.join().unwrap();
+        check_ranges(&stream);
+        assert_eq!(open(&stream).len(), 2);
+        stream.close();
+        for given in join(readers) {
+            given.check_all(&ledger);
+            assert_eq!(given.missed, 0);
+        }
+        outcomes.came_to(match ledger.0.len() {
+            1 => "in one shard",
+            _ => "in several",
+        });
+    });
+}
+
+#[test]
 fn subscriptions_read_each_key_in_order_across_a_split_and_a_merge() {
     scenario(&["in one shard", "in several"], |outcomes| {
         let stream = built(builder());

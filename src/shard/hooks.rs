@@ -123,8 +123,8 @@ impl Shard {
         let verdict = hooked.hooks.get_records(self);
         let mut at = *cursor;
         let batch = hooked.carry_out(&*core.settings.clock, verdict, || {
-            // The hooks may have deleted the stream, or closed the shard.
-            core.settings.check_not_deleted()?;
+            // The hooks may have deleted the stream, or closed the shard, or let time pass.
+            core.settings.settle()?;
             let closing = core.closing.get();
             self.read_at(core.settings.clock.now(), (&mut at, limit), closing, tally)
         })?;

@@ -42,6 +42,7 @@ pub struct ShardMetrics {
 impl Shard {
     /// The shard's figures of now. Trims what has expired; takes the shard's lock for a moment.
     pub fn metrics(&self) -> ShardMetrics {
+        self.settle();
         let now = self.core.settings.clock.now();
         let cutoff = self.core.settings.cutoff(now);
         let given = self.core.reads.given();

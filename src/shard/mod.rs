@@ -22,7 +22,7 @@
 //!
 //! A registry's list; a stream's control lock; then its routing table, or the states of the parents,
 //! the lower one first; then a log's directory, a list of waiters, a read limiter or the tallies of
-//! readers, of which no two are held at once.
+//! readers, what tells of a pending reshard, a timer's alarms, of which no two are held at once.
 
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -175,6 +175,7 @@ impl Shard {
 
     /// The shards that came of its split or merge; none while it is open.
     pub fn child_shards(&self) -> Vec<ChildShard> {
+        self.settle();
         self.core
             .closing
             .get()
@@ -183,7 +184,8 @@ impl Shard {
 
     /// Whether it takes records; a shard that was split or merged does not.
     pub fn is_open(&self) -> bool {
-        self.core.closing.get().is_none()
+        self.settle();
+        !self.is_closed()
     }
 
     /// Below the number of every record of the shard.
@@ -197,6 +199,7 @@ impl Shard {
 
     /// Above the number of every record of the shard, once it is closed.
     pub fn ending_sequence_number(&self) -> Option<SequenceNumber> {
+        self.settle();
         self.core.closing.get().map(|closing| closing.ending)
     }
 
@@ -238,14 +241,24 @@ impl Shard {
                 .closing
                 .set(Arc::new(closing))
                 .expect("a shard is closed once");
-            state.closed = true;
-            state.waiting = false;
+            state.close();
         }
         drop(states);
         for shard in planted!(shards, "close_wakes_nobody": &shards[..0]) {
             aftermath.wake(shard);
         }
         Some(result)
+    }
+
+    /// Whether it was closed, by whoever looked last.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.core.closing.get().is_some()
+    }
+
+    /// Has a pending reshard take effect, if it is time. No lock may be held.
+    fn settle(&self) {
+        // Of a deleted stream the shards are closed, and can be looked at.
+        let _deleted = self.core.settings.settle();
     }
 
     /// When it was closed, in milliseconds since the epoch.
@@ -310,7 +323,7 @@ impl std::fmt::Debug for Shard {
         f.debug_struct("Shard")
             .field("id", &self.id())
             .field("hash_key_range", &self.core.range)
-            .field("open", &self.is_open())
+            .field("open", &!self.is_closed())
             .finish_non_exhaustive()
     }
 }

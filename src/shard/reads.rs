@@ -59,7 +59,7 @@ impl Shard {
     /// Where a position is. [`Cursor`] at place 0: at the trim horizon, whichever that is when the
     /// first batch is read.
     pub(crate) fn cursor(&self, position: StartingPosition) -> Result<Cursor, Error> {
-        self.core.settings.check_not_deleted()?;
+        self.core.settings.settle()?;
         #[cfg(feature = "testing")]
         if let Some(hooked) = &self.core.settings.hooked {
             return hooked.get_shard_iterator(self, || self.cursor_now(position));
@@ -77,7 +77,7 @@ impl Shard {
 
     /// As [`cursor`](Self::cursor), whatever the limits are.
     pub(crate) fn cursor_apart(&self, position: StartingPosition) -> Result<Cursor, Error> {
-        self.core.settings.check_not_deleted()?;
+        self.core.settings.settle()?;
         Ok(match position {
             StartingPosition::TrimHorizon => Cursor::at(0),
             StartingPosition::Latest => self.tip_cursor(),
@@ -125,7 +125,7 @@ impl Shard {
             return Err(Error::InvalidLimit { limit });
         }
         let core = &*self.core;
-        core.settings.check_not_deleted()?;
+        core.settings.settle()?;
         #[cfg(feature = "testing")]
         if let Some(hooked) = &core.settings.hooked {
             return self.read_hooked(hooked, cursor, limit, tally);
@@ -170,7 +170,7 @@ impl Shard {
         tally: &mut Tally,
     ) -> Result<RecordBatch, Error> {
         let core = &*self.core;
-        core.settings.check_not_deleted()?;
+        core.settings.settle()?;
         // Before `next` is looked at, as above.
         let closing = core.closing.get();
         let now = core.settings.clock.now();

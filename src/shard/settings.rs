@@ -1,5 +1,6 @@
 //! What the shards of one stream have in common.
 
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp, whole_millis};
@@ -10,7 +11,7 @@ use crate::limits::Limits;
 use crate::log::{Capacity, OVERHEAD_BYTES_MAX};
 #[cfg(feature = "testing")]
 use crate::shard::Hooked;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, PlainArc};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, PlainArc};
 
 /// What a put does when its shard is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,11 @@ pub enum OnFull {
     Wait(Duration),
 }
 
+/// The stream was deleted.
+const DELETED: usize = 1;
+/// A reshard was asked for, and has yet to take effect.
+const PENDING: usize = 2;
+
 /// The settings of a stream and what all its shards look at.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -38,7 +44,11 @@ pub(crate) struct Settings {
     /// A record of so many bytes of key and data is within all bounds.
     fits_bytes: AtomicUsize,
     retention_ms: AtomicU64,
-    deleted: AtomicBool,
+    /// What whoever reads has to know first: [`DELETED`], [`PENDING`], hardly ever anything. Written under
+    /// the stream's control lock.
+    notices: AtomicUsize,
+    /// When a reshard that was asked for takes effect, and what is woken to bring it about.
+    pending: Mutex<Option<(Timestamp, Waker)>>,
     /// What the wire protocol knows of the stream.
     #[cfg(feature = "protocol")]
     pub(crate) extension: Extension,
@@ -64,7 +74,8 @@ impl Settings {
             record_bytes_max: AtomicUsize::new(record_bytes_max),
             fits_bytes: AtomicUsize::new(fits_bytes(capacity, record_bytes_max)),
             retention_ms: AtomicU64::new(whole_millis(retention)),
-            deleted: AtomicBool::new(false),
+            notices: AtomicUsize::new(0),
+            pending: Mutex::default(),
             #[cfg(feature = "protocol")]
             extension: Extension::default(),
             #[cfg(feature = "testing")]
@@ -105,11 +116,54 @@ impl Settings {
     }
 
     pub(crate) fn delete(&self) {
-        self.deleted.store(true, Ordering::Release);
+        self.notices.store(DELETED, Ordering::Release);
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
-        self.deleted.load(Ordering::Acquire)
+        self.notices.load(Ordering::Acquire) & DELETED != 0
+    }
+
+    /// Tells when a reshard that was asked for takes effect, and what is to be woken then.
+    pub(crate) fn set_pending(&self, at: Timestamp, waker: Waker) {
+        *self.pending.lock() = Some((at, waker));
+        self.notices.store(PENDING, Ordering::Release);
+    }
+
+    /// No reshard is pending any more: it took effect before this, or was dropped.
+    pub(crate) fn clear_pending(&self) {
+        let notices = self.notices.load(Ordering::Relaxed) & !PENDING;
+        // Release: whoever finds nothing to know sees the shards closed.
+        self.notices.store(notices, Ordering::Release);
+        *self.pending.lock() = None;
+    }
+
+    /// Has a pending reshard take effect if its time has come, and fails if the stream was deleted.
+    /// Whoever reads does it first. No lock may be held.
+    #[inline]
+    pub(crate) fn settle(&self) -> Result<(), Error> {
+        if self.notices.load(Ordering::Acquire) == 0 {
+            Ok(())
+        } else {
+            self.settle_slowly()
+        }
+    }
+
+    #[cold]
+    fn settle_slowly(&self) -> Result<(), Error> {
+        self.check_not_deleted()?;
+        let now = self.clock.now();
+        let due = |(at, _): &&(Timestamp, Waker)| *at <= now;
+        let waker = self
+            .pending
+            .lock()
+            .as_ref()
+            .filter(due)
+            .map(|(_, waker)| waker.clone());
+        let waker = planted!(waker, "reader_is_not_told": None::<Waker>);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        self.check_not_deleted()
     }
 
     #[inline]

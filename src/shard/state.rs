@@ -15,8 +15,10 @@ use crate::shard::{Aftermath, Core, OnFull, Settings, Shard, WaiterId};
 pub(super) struct State {
     pub(super) writer: Writer,
     pub(super) closed: bool,
-    /// Whether a put has to be checked against limits, or the capacity.
+    /// Whether a put has to be checked against limits, the capacity, the end or the time of a pending one.
     may_refuse: bool,
+    /// From when on no record is accepted, though the shard has yet to be closed.
+    closes_at: Option<Timestamp>,
     limiter: Option<Box<WriteLimiter>>,
     /// Whether a reader waits to hear of the next record.
     pub(super) waiting: bool,
@@ -26,7 +28,7 @@ pub(super) struct State {
 /// Why a shard did not take a record; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It was split, merged or closed: ask the routing table again.
+    /// It was split, merged or closed, or is to be by now: ask the routing table again.
     Closed,
     Throttled,
     Full,
@@ -92,6 +94,15 @@ impl Shard {
         )
     }
 
+    /// Accepts no record from a time on, until which it is closed or told otherwise: a put that it
+    /// refuses waits for the control lock, under which it is closed.
+    pub(crate) fn close_from(&self, at: Option<Timestamp>) {
+        let mut state = self.core.state.lock();
+        state.closes_at = at;
+        let checks = state.may_always_refuse(&self.core.settings);
+        state.may_refuse = checks || at.is_some() || state.closed;
+    }
+
     /// Has the limits go by another largest record.
     pub(crate) fn apply_record_bytes_max(&self) {
         let bytes = self.core.settings.record_bytes_max();
@@ -141,14 +152,29 @@ impl Shard {
 impl State {
     pub(super) fn new(settings: &Settings, created_ms: u64) -> Self {
         let limiter = WriteLimiter::new(&settings.limits, settings.record_bytes_max());
-        Self {
+        let mut state = Self {
             writer: Writer::new(settings.capacity, created_ms),
             closed: false,
-            may_refuse: limiter.is_some() || settings.on_full != OnFull::TrimOldest,
+            may_refuse: false,
+            closes_at: None,
             limiter: limiter.map(Box::new),
             waiting: false,
             puts_throttled: 0,
-        }
+        };
+        state.may_refuse = state.may_always_refuse(settings);
+        state
+    }
+
+    /// From now on it takes no record, and nobody waits for one.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.may_refuse = true;
+        self.waiting = false;
+    }
+
+    /// Whether a put has to be checked at any time.
+    fn may_always_refuse(&self, settings: &Settings) -> bool {
+        self.limiter.is_some() || settings.on_full != OnFull::TrimOldest
     }
 
     /// Always inlined: its result, returned through memory as two words and read as one, would stall
@@ -161,9 +187,6 @@ impl State {
         key: &str,
         payload: &mut Payload<'_, '_>,
     ) -> Result<Appended, Refusal> {
-        if planted!(self.closed, "put_behind_the_end": false) {
-            return Err(Refusal::Closed);
-        }
         let cutoff = core.settings.cutoff(now);
         if self.may_refuse {
             self.check_refusal(core, now, cutoff, (key.len(), payload))?;
@@ -175,7 +198,11 @@ impl State {
         Ok(Appended { place, arrival_ms })
     }
 
-    /// Whether the shard is full, or its limits are reached. A refused record takes nothing of them.
+    /// Whether the shard is closed or to be closed by now, is full, or has reached its limits. A refused
+    /// record takes nothing of them.
+    ///
+    /// Never inlined: a put that need not ask would have to make room for it all the same.
+    #[inline(never)]
     fn check_refusal(
         &mut self,
         core: &Core,
@@ -183,6 +210,11 @@ impl State {
         cutoff: u64,
         (key_bytes, payload): (usize, &Payload<'_, '_>),
     ) -> Result<(), Refusal> {
+        let closed = planted!(self.closed, "put_behind_the_end": false);
+        let closes_at = planted!(self.closes_at, "put_behind_its_time": None);
+        if closed || closes_at.is_some_and(|at| at <= now) {
+            return Err(Refusal::Closed);
+        }
         if core.settings.on_full != OnFull::TrimOldest {
             if self.writer.is_full_for(key_bytes, payload) {
                 self.writer.trim_expired(&core.log, cutoff);

@@ -16,7 +16,9 @@ use crate::log::Capacity;
 use crate::shard::Hooks;
 use crate::shard::{OnFull, Settings};
 use crate::stream::Stream;
+use crate::stream::pending::Delay;
 use crate::sync::PlainArc;
+use crate::timer::Timer;
 
 /// The least capacity of a shard in bytes: room for one record of the usual kind.
 const CAPACITY_BYTES_MIN: u64 = 1024;
@@ -53,6 +55,8 @@ pub struct StreamBuilder {
     record_bytes_max: usize,
     clock: Option<PlainArc<dyn Clock>>,
     state_delay: Duration,
+    /// Of the clock, if somebody has one.
+    timer: Option<PlainArc<Timer>>,
     created_after_secs: Option<u64>,
     #[cfg(feature = "protocol")]
     extension: Extension,
@@ -75,6 +79,7 @@ impl StreamBuilder {
             record_bytes_max: RECORD_BYTES_DEFAULT,
             clock: None,
             state_delay: Duration::ZERO,
+            timer: None,
             created_after_secs: None,
             #[cfg(feature = "protocol")]
             extension: Extension::default(),
@@ -168,6 +173,7 @@ impl StreamBuilder {
             ));
         }
         let clock = self.clock.unwrap_or_else(|| PlainArc::new(SystemClock));
+        let delay = Delay::new(self.state_delay, &clock, self.timer);
         #[cfg_attr(not(feature = "protocol"), expect(unused_mut, reason = "set below"))]
         let mut settings = Settings::new(
             self.name.into(),
@@ -185,7 +191,7 @@ impl StreamBuilder {
         Ok(Stream::create(
             settings,
             self.shard_count,
-            self.state_delay,
+            delay,
             self.created_after_secs,
         ))
     }
@@ -201,9 +207,16 @@ impl StreamBuilder {
         self
     }
 
-    /// The clock, unless one was set.
-    pub(crate) fn default_clock(mut self, clock: &PlainArc<dyn Clock>) -> Self {
-        self.clock.get_or_insert_with(|| PlainArc::clone(clock));
+    /// The clock and its timer, unless a clock was set.
+    pub(crate) fn default_clock(
+        mut self,
+        clock: &PlainArc<dyn Clock>,
+        timer: &PlainArc<Timer>,
+    ) -> Self {
+        if self.clock.is_none() {
+            self.clock = Some(PlainArc::clone(clock));
+            self.timer = Some(PlainArc::clone(timer));
+        }
         self
     }
 

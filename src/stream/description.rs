@@ -92,10 +92,12 @@ impl StreamMetrics {
 impl Stream {
     /// The stream as it is now.
     pub fn describe(&self) -> StreamDescription {
+        // In this order: an update that ends in between shows as one that has not, with what it brought.
+        let status = self.status();
         let (shards, open_shard_count) = self.visible_shards(self.settings().clock.now());
         StreamDescription {
             name: self.name().to_owned(),
-            status: self.status(),
+            status,
             created: self.created(),
             retention: self.retention(),
             open_shard_count,

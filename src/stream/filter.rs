@@ -61,7 +61,7 @@ impl Stream {
             ShardFilter::AfterShardId(shard_id) => shard.id() > shard_id,
             ShardFilter::AtTrimHorizon => was_open(shard, horizon_ms, created_ms),
             ShardFilter::FromTrimHorizon => true,
-            ShardFilter::AtLatest => shard.is_open(),
+            ShardFilter::AtLatest => !shard.is_closed(),
             ShardFilter::AtTimestamp(time) => {
                 was_open(shard, time.as_millis().max(horizon_ms), created_ms)
             }

@@ -17,6 +17,7 @@
 //!    gathered in an [`Aftermath`], and done when the lock is released.
 //! 4. **A key's records stay in order**: a child is made while its parents are closed under
 //!    their locks, so whatever a child accepts comes after all that its parents did.
+//! 5. **A reshard that waits takes effect at its time**, whoever comes first: see [`pending`].
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +40,7 @@ mod filter;
 #[cfg(feature = "testing")]
 mod hooked;
 mod lineage;
+mod pending;
 mod reshard;
 mod routes;
 mod routing;
@@ -59,6 +61,7 @@ pub(crate) use routing::{Routing, Taking};
 pub(crate) use status::Phase;
 
 use builder::{check_record_bytes_max, check_retention};
+use pending::{Delay, Pending};
 #[cfg(not(feature = "protocol"))]
 use status::Phase;
 
@@ -85,8 +88,7 @@ pub struct Stream {
 struct Inner {
     settings: Arc<Settings>,
     created_ms: u64,
-    /// How long CREATING, UPDATING and DELETING last.
-    state_delay: Duration,
+    delay: Delay,
     control: Mutex<Control>,
     routing: Mutex<Arc<Routing>>,
     /// Counts the routing tables, so that a producer sees that it has an old one.
@@ -97,6 +99,8 @@ struct Inner {
 struct Control {
     phase: Phase,
     closed: bool,
+    /// What an UPDATING stream will be.
+    pending: Option<Pending>,
     /// The shards that have not expired.
     shards: BTreeMap<ShardId, Arc<Lineage>>,
     /// What was closed earlier has expired and is forgotten, in milliseconds since the epoch. It
@@ -129,7 +133,7 @@ impl Stream {
     pub(crate) fn create(
         settings: Settings,
         shard_count: u32,
-        state_delay: Duration,
+        delay: Delay,
         created_after_secs: Option<u64>,
     ) -> Self {
         let settings = Arc::new(settings);
@@ -151,8 +155,9 @@ impl Stream {
                 (new.shard_id, Lineage::new(shard))
             });
         let control = Control {
-            phase: Phase::begin(StreamStatus::Creating, now, state_delay),
+            phase: Phase::begin(StreamStatus::Creating, now, delay.duration),
             closed: false,
+            pending: None,
             shards: shards.collect(),
             horizon_ms: 0,
             next_index: shard_count,
@@ -162,7 +167,7 @@ impl Stream {
         let inner = Inner {
             settings,
             created_ms: now.as_millis(),
-            state_delay,
+            delay,
             control: Mutex::new(control),
             routing: Mutex::new(Arc::new(Routing::of_none(Taking::NotYet))),
             routing_version: OwnLine::default(),
@@ -231,7 +236,8 @@ impl Stream {
         let mut held = self.control(now);
         let Held { control, aftermath } = &mut held;
         control.closed = true;
-        self.install(control);
+        self.inner.drop_pending(control);
+        self.inner.install(control);
         for shard in control.shards() {
             // A shard that was split or merged has been closed.
             let _closed = Shard::close(&[shard], control.closing_time(now), aftermath, |_| {
@@ -247,9 +253,11 @@ impl Stream {
         let mut held = self.control(now);
         let Held { control, aftermath } = &mut held;
         if !self.settings().is_deleted() {
-            control.phase = Phase::begin(StreamStatus::Deleting, now, self.inner.state_delay);
+            let delay = self.inner.delay.duration;
+            control.phase = Phase::begin(StreamStatus::Deleting, now, delay);
+            self.inner.drop_pending(control);
             self.settings().delete();
-            self.install(control);
+            self.inner.install(control);
             for shard in control.shards() {
                 // A put that waits for room must not find it. A closed one stays as it is.
                 let _closed = Shard::close(&[shard], control.closing_time(now), aftermath, |_| {
@@ -401,7 +409,7 @@ impl Stream {
         let visible = match control.phase.status() {
             None | Some(StreamStatus::Creating | StreamStatus::Deleting) => (Vec::new(), 0),
             Some(_) => {
-                let open = control.shards().filter(|shard| shard.is_open()).count();
+                let open = control.shards().filter(|shard| !shard.is_closed()).count();
                 (control.shards().cloned().collect(), open)
             }
         };
@@ -430,18 +438,16 @@ impl Stream {
         listed
     }
 
-    /// Takes the control lock; forgets expired shards, and begins to take records in time.
+    /// Takes the control lock; has what is due take effect, forgets expired shards, and begins to take
+    /// records in time.
     fn control(&self, now: Timestamp) -> Held<'_> {
-        let mut held = Held {
-            control: self.inner.control.lock(),
-            aftermath: Aftermath::default(),
-        };
+        let mut held = self.inner.lock();
+        self.inner.settle(&mut held, now);
         let Held { control, aftermath } = &mut held;
-        control.phase.settle(now);
         control.forget_expired(self.settings().cutoff(now), aftermath);
         let taking = self.inner.routing.lock().taking;
         if taking == Taking::NotYet && control.phase.status() == Some(StreamStatus::Active) {
-            self.install(control);
+            self.inner.install(control);
         }
         held
     }
@@ -459,9 +465,26 @@ impl Stream {
         }
     }
 
+    fn shard_not_found(&self, shard_id: ShardId) -> Error {
+        Error::ShardNotFound {
+            stream: self.name().to_owned(),
+            shard_id,
+        }
+    }
+}
+
+impl Inner {
+    /// Takes the control lock as it is.
+    fn lock(&self) -> Held<'_> {
+        Held {
+            control: self.control.lock(),
+            aftermath: Aftermath::default(),
+        }
+    }
+
     /// Replaces the routing table by that of the present shards.
     fn install(&self, control: &Control) {
-        let routing = if self.settings().is_deleted() {
+        let routing = if self.settings.is_deleted() {
             Routing::of_none(Taking::Deleted)
         } else if control.closed {
             Routing::of_none(Taking::NoMore)
@@ -471,22 +494,15 @@ impl Stream {
             Routing::new(
                 control
                     .shards()
-                    .filter(|shard| shard.is_open())
+                    .filter(|shard| !shard.is_closed())
                     .cloned()
                     .collect(),
             )
         };
-        let mut current = self.inner.routing.lock();
+        let mut current = self.routing.lock();
         *current = Arc::new(routing);
         // Release, and under the lock: whoever sees the number finds this table or a later one.
-        self.inner.routing_version.fetch_add(1, Ordering::Release);
-    }
-
-    fn shard_not_found(&self, shard_id: ShardId) -> Error {
-        Error::ShardNotFound {
-            stream: self.name().to_owned(),
-            shard_id,
-        }
+        self.routing_version.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -10,8 +10,7 @@ use crate::hash_key::{HashKey, HashKeyRange};
 use crate::limits::SHARD_COUNT_MAX;
 use crate::shard::{Aftermath, ClosedAt, NewShard, Parents, Settings, Shard};
 use crate::shard_id::ShardId;
-use crate::stream::status::Phase;
-use crate::stream::{Control, Held, Lineage, Stream, StreamStatus};
+use crate::stream::{Control, Held, Lineage, Stream};
 use crate::sync::Arc;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -20,6 +19,9 @@ impl Stream {
     /// Splits an open shard in two: the lower child takes the hash keys below
     /// `new_starting_hash_key`, the upper one the rest. The shard is closed; its records stay
     /// until they expire. Producers see nothing of it.
+    ///
+    /// It is done when the call returns, unless a [registry with a
+    /// delay](crate::RegistryBuilder::state_delay) made the stream: then when that is over.
     ///
     /// # Errors
     ///
@@ -32,8 +34,8 @@ impl Stream {
         new_starting_hash_key: HashKey,
     ) -> Result<(), Error> {
         let shard_id = *shard_id.borrow();
-        let now = self.settings().clock.now();
-        let mut held = self.active(now)?;
+        let asked = self.asked();
+        let held = self.active(asked.now)?;
         let lineage = self.open_shard(&held.control, shard_id)?;
         let range = lineage.shard.hash_key_range();
         if range.split_at(new_starting_hash_key).is_none() {
@@ -45,13 +47,13 @@ impl Stream {
             });
         }
         self.check_ids_left(&held.control, 2)?;
-        self.reshard(&mut held, now, |reshard| {
-            reshard.split(&lineage, new_starting_hash_key);
-        });
+        let key = new_starting_hash_key;
+        self.reshard(held, asked, Change::Split(lineage, key));
         Ok(())
     }
 
-    /// Merges two open shards with adjacent ranges, the lower one first, into one.
+    /// Merges two open shards with adjacent ranges, the lower one first, into one: when
+    /// [a split](Self::split_shard) would be done.
     ///
     /// # Errors
     ///
@@ -63,8 +65,8 @@ impl Stream {
         adjacent_shard_to_merge: impl Borrow<ShardId>,
     ) -> Result<(), Error> {
         let (lower, upper) = (*shard_to_merge.borrow(), *adjacent_shard_to_merge.borrow());
-        let now = self.settings().clock.now();
-        let mut held = self.active(now)?;
+        let asked = self.asked();
+        let held = self.active(asked.now)?;
         for shard_id in [lower, upper] {
             if !held.control.shards.contains_key(&shard_id) {
                 return Err(self.shard_not_found(shard_id));
@@ -78,14 +80,13 @@ impl Stream {
             return Err(Error::ShardsNotAdjacent { lower, upper });
         }
         self.check_ids_left(&held.control, 1)?;
-        self.reshard(&mut held, now, |reshard| {
-            reshard.merge(&lower_lineage, &upper_lineage);
-        });
+        self.reshard(held, asked, Change::Merge(lower_lineage, upper_lineage));
         Ok(())
     }
 
-    /// Splits and merges until exactly `target` shards of equal hash-key ranges are open. Shards
-    /// of a moment on the way there are closed and empty; readers walk through them.
+    /// Splits and merges until exactly `target` shards of equal hash-key ranges are open: when
+    /// [a split](Self::split_shard) would be done, all at once. Shards of a moment on the way there
+    /// are closed and empty; readers walk through them.
     ///
     /// # Errors
     ///
@@ -94,8 +95,8 @@ impl Stream {
     /// double and [`Error::ShardCountChanges`]; [`Error::StreamClosed`];
     /// [`Error::StreamNotActive`] or [`Error::StreamNotFound`].
     pub fn update_shard_count(&self, target: u32) -> Result<(), Error> {
-        let now = self.settings().clock.now();
-        let mut held = self.active(now)?;
+        let asked = self.asked();
+        let mut held = self.active(asked.now)?;
         let Some(count) = NonZeroU32::new(target).filter(|count| count.get() <= SHARD_COUNT_MAX)
         else {
             return Err(Error::InvalidShardCount { target });
@@ -107,12 +108,13 @@ impl Stream {
         }
         let open = held.control.open_by_range();
         let current = u32::try_from(open.len()).unwrap_or(u32::MAX);
-        self.check_count_change(&mut held.control, now, current, target)?;
-        if target != current {
-            self.reshard(&mut held, now, |reshard| reshard.sweep(open, count));
-        }
+        self.check_count_change(&mut held.control, asked.now, current, target)?;
         if self.settings().limits.update_shard_count_per_day.is_some() {
-            held.control.count_changes.push_back(now.as_millis());
+            let now_ms = asked.now.as_millis();
+            held.control.count_changes.push_back(now_ms);
+        }
+        if target != current {
+            self.reshard(held, asked, Change::Sweep(open, count));
         }
         Ok(())
     }
@@ -125,14 +127,9 @@ impl Stream {
         current: u32,
         target: u32,
     ) -> Result<(), Error> {
-        let limits = self.settings().limits;
-        if limits.shard_count_doubling
-            && (target > current.saturating_mul(2) || target < current.div_ceil(2))
-        {
-            return Err(Error::ShardCountStep { current, target });
-        }
+        self.check_shard_count_step(current, target)?;
         control.forget_count_changes(now);
-        if let Some(limit) = limits.update_shard_count_per_day {
+        if let Some(limit) = self.settings().limits.update_shard_count_per_day {
             if control.count_changes.len() >= limit as usize {
                 return Err(Error::ShardCountChanges { limit });
             }
@@ -141,16 +138,24 @@ impl Stream {
         self.check_ids_left(control, current.saturating_add(target).saturating_mul(5))
     }
 
+    /// Checks the limit on how far one change of the count goes.
+    pub(crate) fn check_shard_count_step(&self, current: u32, target: u32) -> Result<(), Error> {
+        let is_limited = self.settings().limits.shard_count_doubling;
+        if is_limited && (target > current.saturating_mul(2) || target < current.div_ceil(2)) {
+            return Err(Error::ShardCountStep { current, target });
+        }
+        Ok(())
+    }
+
     fn open_shard(&self, control: &Control, shard_id: ShardId) -> Result<Arc<Lineage>, Error> {
         let lineage = control
             .shards
             .get(&shard_id)
             .ok_or_else(|| self.shard_not_found(shard_id))?;
-        if lineage.shard.is_open() {
-            Ok(Arc::clone(lineage))
-        } else {
-            Err(Error::ShardClosed { shard_id })
+        if lineage.shard.is_closed() {
+            return Err(Error::ShardClosed { shard_id });
         }
+        Ok(Arc::clone(lineage))
     }
 
     fn check_ids_left(&self, control: &Control, count: u32) -> Result<(), Error> {
@@ -161,18 +166,44 @@ impl Stream {
             }),
         }
     }
+}
 
-    /// Changes the shards of a stream that may be changed, then routes by them.
-    fn reshard(&self, held: &mut Held<'_>, now: Timestamp, change: impl FnOnce(&mut Reshard<'_>)) {
+/// What was asked for, and checked. Until it is carried out, no shard is split, merged or closed.
+pub(super) enum Change {
+    Split(Arc<Lineage>, HashKey),
+    /// The lower one first.
+    Merge(Arc<Lineage>, Arc<Lineage>),
+    /// The open shards by their ranges, and how many there are to be.
+    Sweep(VecDeque<Arc<Lineage>>, NonZeroU32),
+}
+
+impl Change {
+    /// The shards that it may close.
+    pub(super) fn parents(&self) -> impl Iterator<Item = &Shard> {
+        let (one, other, all) = match self {
+            Self::Split(parent, _) => (Some(parent), None, None),
+            Self::Merge(lower, upper) => (Some(lower), Some(upper), None),
+            Self::Sweep(open, _) => (None, None, Some(open)),
+        };
+        let all = all.into_iter().flatten();
+        let parents = one.into_iter().chain(other).chain(all);
+        parents.map(|lineage| &lineage.shard)
+    }
+
+    /// Closes shards at a time, and makes others.
+    pub(super) fn carry_out(self, settings: &Arc<Settings>, held: &mut Held<'_>, at: Timestamp) {
         let Held { control, aftermath } = held;
-        change(&mut Reshard {
-            settings: self.settings(),
-            now: control.closing_time(now),
+        let mut reshard = Reshard {
+            settings,
+            now: control.closing_time(at),
             control,
             aftermath,
-        });
-        control.phase = Phase::begin(StreamStatus::Updating, now, self.inner.state_delay);
-        self.install(control);
+        };
+        match self {
+            Self::Split(parent, key) => drop(reshard.split(&parent, key)),
+            Self::Merge(lower, upper) => drop(reshard.merge(&lower, &upper)),
+            Self::Sweep(open, count) => reshard.sweep(open, count),
+        }
     }
 }
 
@@ -305,7 +336,7 @@ impl Control {
         let mut open: Vec<_> = self
             .shards
             .values()
-            .filter(|lineage| lineage.shard.is_open())
+            .filter(|lineage| !lineage.shard.is_closed())
             .cloned()
             .collect();
         open.sort_by_key(|lineage| lineage.shard.hash_key_range().start());

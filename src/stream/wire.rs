@@ -33,7 +33,8 @@ impl Stream {
     pub(crate) fn begin_update(&self) -> Result<(), Error> {
         let now = self.settings().clock.now();
         let mut held = self.active(now)?;
-        held.control.phase = Phase::begin(StreamStatus::Updating, now, self.inner.state_delay);
+        let delay = self.inner.delay.duration;
+        held.control.phase = Phase::begin(StreamStatus::Updating, now, delay);
         Ok(())
     }
 

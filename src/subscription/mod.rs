@@ -334,7 +334,7 @@ impl Subscription {
         if !(1..=GET_RECORDS_LIMIT_MAX).contains(&limit) {
             return Err(Error::InvalidLimit { limit });
         }
-        self.stream.settings().check_not_deleted()?;
+        self.stream.settings().settle()?;
         let batch = self.next_batch(limit)?;
         Ok(batch.unwrap_or_else(|| RecordBatch::empty(self.last_origin)))
     }

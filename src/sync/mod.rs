@@ -26,6 +26,7 @@ mod real;
 mod scheduled;
 #[cfg(all(test, any(loom, shuttle)))]
 mod shaped;
+mod weak;
 
 #[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) use brief::BriefMutex;
@@ -40,6 +41,7 @@ pub(crate) use real::*;
 pub(crate) use scheduled::*;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) use shaped::*;
+pub(crate) use weak::{Weak, downgrade};
 
 /// Whether a checker stands in. Sizes and patience are small then, so that it comes to what happens
 /// when something is full, or somebody has to wait.

@@ -10,6 +10,7 @@ mod consumers;
 mod encryption;
 mod monitoring;
 mod policies;
+mod resharding;
 mod settings;
 mod tags;
 
@@ -314,6 +315,80 @@ fn a_stream_that_is_being_updated_refuses_another_update_and_nothing_else() {
             wire.done("DeregisterStreamConsumer", &audit);
         }
     }
+}
+
+#[test]
+fn what_is_null_in_a_list_or_a_map_is_refused_and_nothing_is_done() {
+    let wire = Wire::new();
+    wire.create("orders");
+    let null = |member: &str| format!("Value null at '{member}' : Member must not be null");
+    let record = json!({"PartitionKey": "k", "Data": "eA=="});
+    let orders = |member: &str, value: Value| {
+        let mut body = json!({"StreamName": "orders"});
+        body[member] = value;
+        body
+    };
+    let key = "a".repeat(129);
+    let keys = format!(
+        "Value '[{key}, null]' at 'tagKeys' : Member must satisfy constraint: [Member must have \
+         length less than or equal to 128, Member must have length greater than or equal to 1]"
+    );
+    for (operation, body, violations) in [
+        (
+            "PutRecords",
+            orders("Records", json!([null, record])),
+            vec![null("records.1.member")],
+        ),
+        (
+            "PutRecords",
+            orders("Records", json!([record, null, {"Data": "eA=="}, null])),
+            vec![
+                null("records.2.member"),
+                null("records.3.member.partitionKey"),
+                null("records.4.member"),
+            ],
+        ),
+        (
+            "PutRecords",
+            orders("Records", Value::from(vec![Value::Null; 20])),
+            (1..=10)
+                .map(|n| null(&format!("records.{n}.member")))
+                .collect(),
+        ),
+        (
+            "EnableEnhancedMonitoring",
+            orders("ShardLevelMetrics", json!(["ALL", null])),
+            vec![null("shardLevelMetrics.2.member")],
+        ),
+        (
+            "RemoveTagsFromStream",
+            orders("TagKeys", json!([key, null])),
+            vec![null("tagKeys.2.member"), keys],
+        ),
+        (
+            "AddTagsToStream",
+            orders("Tags", json!({"a": "1", "b": null})),
+            vec![null("tags.b.member")],
+        ),
+    ] {
+        let violations: Vec<_> = violations.iter().map(String::as_str).collect();
+        wire.violates(operation, &body, &violations);
+        let answer = wire.call_cbor(operation, &body);
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.body, wire.call(operation, &body).body);
+    }
+    assert_eq!(
+        wire.registry.get("orders").unwrap().metrics().records_in(),
+        0
+    );
+    let tags = wire.ok("ListTagsForStream", &json!({"StreamName": "orders"}));
+    assert_eq!(tags["Tags"], json!([]));
+    // A member that is null is not there.
+    let known = orders(
+        "Records",
+        json!([{"PartitionKey": "k", "Data": "eA==", "ExplicitHashKey": null}]),
+    );
+    wire.ok("PutRecords", &known);
 }
 
 #[test]

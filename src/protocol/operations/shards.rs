@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::hash_key::HashKey;
+use crate::limits::SHARD_COUNT_MAX;
 use crate::protocol::exception::Exception;
 use crate::protocol::operations::{Call, Operation, Outcome, Output};
 use crate::protocol::paging::{Page, TokenKind, invalid_token};
@@ -302,17 +303,20 @@ fn update_shard_count(call: &Call<'_>, input: &Input) -> Outcome {
     active.map_err(|error| call.exception(name, &error))?;
     let current = stream.describe().open_shard_count;
     let target = input.count("TargetShardCount").expect("it is required");
+    // The contract, 4.3: how far, how many of one stream, how many of the account, how often.
+    let [from, to] = [current, target].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    let step = stream.check_shard_count_step(from, to);
+    step.map_err(|error| call.exception(name, &error))?;
+    if to > SHARD_COUNT_MAX {
+        return Err(Exception::limit_exceeded(format!(
+            "TargetShardCount {target} is more than {SHARD_COUNT_MAX} shards of one stream."
+        )));
+    }
     if target > current {
         call.check_shard_limit(target - current)?;
     }
-    let changed = stream.update_shard_count(u32::try_from(target).unwrap_or(u32::MAX));
-    changed.map_err(|error| match error {
-        crate::error::Error::InvalidShardCount { .. } => Exception::limit_exceeded(format!(
-            "TargetShardCount {target} is more than {} shards of one stream.",
-            crate::limits::SHARD_COUNT_MAX
-        )),
-        other => call.exception(name, &other),
-    })?;
+    let changed = stream.update_shard_count(to);
+    changed.map_err(|error| call.exception(name, &error))?;
     Ok(Output::Members(
         Value::structure()
             .with("StreamName", name)

@@ -241,6 +241,8 @@ fn describe_stream(call: &Call<'_>, input: &Input) -> Outcome {
     let limit = input
         .count("Limit")
         .map_or(PAGE_MAX, |limit| limit.min(PAGE_MAX));
+    // Before the shards are looked at: an update that ends in between shows as one that has not.
+    let described = call.described(&stream)?;
     let description = stream.describe();
     let mut left = description.shards.iter();
     let mut left = left
@@ -249,8 +251,7 @@ fn describe_stream(call: &Call<'_>, input: &Input) -> Outcome {
         .peekable();
     let shards: Vec<_> = left.by_ref().take(limit).map(shard_value).collect();
     let has_more = left.peek().is_some();
-    let description = call
-        .described(&stream)?
+    let description = described
         .with("Shards", Value::List(shards))
         .with("HasMoreShards", has_more);
     Ok(Output::Members(

@@ -7,7 +7,8 @@ use crate::protocol::exception::Exception;
 use crate::protocol::shape::{Input, Member, Shape, Text};
 use crate::protocol::value::Value;
 
-/// Gives each member of a request its type. What is unknown is left out, what is null, too.
+/// Gives each member of a request its type. Members that are unknown are left out, those that are null,
+/// too. What is null within a list or a map stays, for [`validate`](super::validate()) to refuse.
 pub(crate) fn convert(members: &[Member], request: Value) -> Result<Input, Exception> {
     let given = match request {
         Value::Map(given) => given,
@@ -39,8 +40,10 @@ fn convert_members(
 
 fn convert_value(shape: &Shape, value: Value) -> Result<Value, Exception> {
     match (shape, value) {
+        // The contract, 7.6: null is of every type.
+        (_, Value::Null) => Ok(Value::Null),
         (Shape::List { of, .. }, Value::List(items)) => {
-            let items = items.into_iter().filter(|item| *item != Value::Null);
+            let items = items.into_iter();
             let converted: Result<_, _> = items.map(|item| convert_value(of, item)).collect();
             converted.map(Value::List)
         }
@@ -72,9 +75,7 @@ fn convert_map(
 ) -> Result<Vec<(String, Value)>, Exception> {
     let mut converted = Vec::with_capacity(members.len());
     for (name, value) in members {
-        if value != Value::Null {
-            converted.push((name, convert_value(&Shape::Text(*values), value)?));
-        }
+        converted.push((name, convert_value(&Shape::Text(*values), value)?));
     }
     let mut seen = HashSet::with_capacity(converted.len());
     let is_last: Vec<_> = converted

@@ -89,6 +89,9 @@ impl Violations {
             ) => {
                 self.of_length(shape, value, path, members.len(), (*min, *max));
                 let long_keys = members.iter().any(|(key, _)| !keys.has_length(key));
+                for (key, value) in members {
+                    self.tell_if_null(value, &format!("{path}.{key}.member"));
+                }
                 let texts =
                     |value: &Value| matches!(value, Value::Text(text) if !values.has_length(text));
                 let long_values = members.iter().any(|(_, value)| texts(value));
@@ -129,15 +132,17 @@ impl Violations {
     }
 
     fn of_items(&mut self, of: &Shape, items: &[Value], list: &Value, path: &str) {
-        let Shape::Text(text) = of else {
-            for (index, item) in items.iter().enumerate() {
-                if self.told.len() >= VIOLATIONS_MAX {
-                    return;
-                }
-                self.of_value(of, item, &format!("{path}.{}.member", index + 1));
+        for (index, item) in items.iter().enumerate() {
+            if self.told.len() >= VIOLATIONS_MAX {
+                return;
             }
-            return;
-        };
+            let path = format!("{path}.{}.member", index + 1);
+            self.tell_if_null(item, &path);
+            if !matches!(of, Shape::Text(_)) {
+                self.of_value(of, item, &path);
+            }
+        }
+        let Shape::Text(text) = of else { return };
         // Texts are told of with their list.
         let mut given = items.iter().filter_map(|item| match item {
             Value::Text(text) => Some(text),
@@ -190,6 +195,13 @@ impl Violations {
         }
     }
 
+    /// What is in a list or a map must be something.
+    fn tell_if_null(&mut self, value: &Value, path: &str) {
+        if *value == Value::Null {
+            self.tell(None, path, "Member must not be null");
+        }
+    }
+
     fn tell(&mut self, value: Option<String>, path: &str, constraint: &str) {
         if self.told.len() < VIOLATIONS_MAX {
             let value = value.map_or_else(|| "null".to_owned(), |value| format!("'{value}'"));
@@ -207,6 +219,7 @@ fn one_of(words: &[&str]) -> String {
 /// A value as the service prints it.
 fn printed(shape: &Shape, value: &Value) -> String {
     match (shape, value) {
+        (_, Value::Null) => "null".to_owned(),
         (_, Value::Text(text)) => text.clone(),
         (_, Value::Integer(number)) => number.to_string(),
         (_, Value::Blob(bytes)) => {
@@ -237,7 +250,7 @@ fn printed(shape: &Shape, value: &Value) -> String {
             text + "}"
         }
         (_, Value::Boolean(value)) => value.to_string(),
-        (_, Value::Null | Value::Float(_) | Value::Timestamp(_) | Value::List(_)) => String::new(),
+        (_, Value::Float(_) | Value::Timestamp(_) | Value::List(_)) => String::new(),
     }
 }
 

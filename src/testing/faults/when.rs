@@ -176,7 +176,8 @@ impl<C: Calls> When<C> {
     }
 
     /// Before them, their shard is split in the middle of its hash keys. (Of a `put_records`, the shard of
-    /// the first record.)
+    /// the first record.) In a [registry with a delay](crate::RegistryBuilder::state_delay) that is asked for,
+    /// and takes effect later, as do the next two.
     pub fn split_shard(self) -> FaultRule {
         self.add(Fault::SplitShard, Some(Action::SplitShard))
     }

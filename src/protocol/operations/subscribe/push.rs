@@ -26,10 +26,10 @@ use crate::protocol::operations::Call;
 use crate::protocol::operations::iterators::{
     Encrypted, children_value, json_bytes, record_to_json,
 };
-use crate::protocol::timer::Alarm;
 use crate::protocol::{Service, events, json};
 use crate::sequence::SequenceNumber;
 use crate::shard::{RecordBatch, Shard};
+use crate::timer::Alarm;
 
 use super::Claim;
 

@@ -9,6 +9,7 @@ use futures_core::Stream as _;
 use serde_json::{Value, json};
 
 use crate::clock::{ManualClock, Parker, Timestamp};
+use crate::hash_key::HashKey;
 use crate::limits::Limits;
 use crate::protocol::stream_state::{Consumer, StreamState};
 use crate::protocol::{Body, Encoding, EventStream, Service};
@@ -35,13 +36,19 @@ impl World {
     }
 
     fn with(limits: Limits, shard_count: u32) -> Self {
+        Self::with_delay(limits, shard_count, Duration::ZERO)
+    }
+
+    fn with_delay(limits: Limits, shard_count: u32, delay: Duration) -> Self {
         let clock = ManualClock::default();
-        let registry = Registry::builder().clock(clock.clone()).build();
+        let registry = Registry::builder().clock(clock.clone());
+        let registry = registry.state_delay(delay).build();
         let builder = Stream::builder("orders")
             .shard_count(shard_count)
             .record_bytes_max(10 * MIB)
             .limits(limits);
         let stream = registry.create(builder).unwrap();
+        clock.advance(delay);
         let service = Service::new(&registry);
         let mut world = Self {
             clock,
@@ -428,6 +435,30 @@ fn the_last_event_of_a_shard_has_its_children_and_no_number_and_the_stream_ends(
         assert!(events.has_ended());
     }
     assert_eq!(all, ["one"]);
+    assert_eq!(world.subscription_count(), 0);
+}
+
+#[test]
+fn a_subscription_that_waits_is_woken_when_a_reshard_takes_effect_and_ends_with_the_children() {
+    let world = World::with_delay(Limits::unlimited(), 2, 2 * SECOND);
+    let mut events = world.open("LATEST");
+    events.event();
+    let [a, b] = [ShardId::from_index(0), ShardId::from_index(1)];
+    world.stream.merge_shards(a, b).unwrap();
+    let producer = world.stream.producer();
+    let put = producer.put_record_with_hash_key("k", HashKey::MIN, "before");
+    put.unwrap();
+    let event = events.event();
+    assert_eq!(data(&event), ["before"]);
+    assert!(event.get("ChildShards").is_none());
+    let woken = events.pending();
+    world.clock.advance(2 * SECOND);
+    // Long before the next idle event, and by nobody else.
+    woken.park();
+    let event = events.event();
+    assert_eq!(event["ChildShards"][0]["ShardId"], "shardId-000000000002");
+    assert!(event.get("ContinuationSequenceNumber").is_none());
+    assert!(events.has_ended());
     assert_eq!(world.subscription_count(), 0);
 }
 

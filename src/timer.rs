@@ -4,8 +4,8 @@
 //!   tasks ── set ──> alarms, the earliest first <── looks ── one thread ── parks on the clock
 //! ```
 //!
-//! The thread is started by the first alarm of an account and ends with the account. It parks as
-//! every reader that waits does, so that a clock that is turned by hand wakes it.
+//! The thread is started by a timer's first alarm and ends with the timer. It parks as every reader
+//! that waits does, so that a clock that is turned by hand wakes it.
 //!
 //! # What could break this
 //!
@@ -15,15 +15,15 @@
 //! - The clock panics: the thread ends, and wakes all as it goes; the next alarm starts another.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Duration;
+use std::{fmt, io};
 
 use crate::clock::{Clock, Parker};
 use crate::sync::{Mutex, PlainArc, spawn};
 
-/// The alarms of an account.
+/// Alarms on one clock: those of a registry, or of a stream that has another clock.
 pub(crate) struct Timer {
     shared: PlainArc<Shared>,
 }
@@ -93,6 +93,12 @@ impl Timer {
             *alarm = Some(self.shared.add(deadline, waker.clone())?);
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer").finish_non_exhaustive()
     }
 }
 
