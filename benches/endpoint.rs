@@ -11,6 +11,7 @@ use std::time::Duration;
 use brooklet::protocol::Body;
 use bytes::Bytes;
 use cpu_time::ProcessTime;
+use http::{HeaderName, HeaderValue};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -164,7 +165,8 @@ pub fn serve(address: SocketAddr) {
     }
 }
 
-/// A handler that reads the request and answers as briefly as the service, on a plain hyper.
+/// A handler that reads the request and answers as many bytes in as many headers as the service, all the
+/// same ones, on a plain hyper.
 pub fn serve_nothing() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
     let address = listener.local_addr().expect("it is bound");
@@ -193,14 +195,32 @@ async fn do_nothing(
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Body>, std::convert::Infallible> {
     const ANSWER: &[u8] = br#"{"SequenceNumber":"49649400000000000000000000000000000000000000000000000000","ShardId":"shardId-000000000000"}"#;
+    static HEADERS: [(HeaderName, HeaderValue); 3] = [
+        (
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/x-amz-json-1.1"),
+        ),
+        (
+            HeaderName::from_static("x-amzn-requestid"),
+            HeaderValue::from_static("01234567-89ab-4cde-8f01-23456789abcd"),
+        ),
+        (
+            HeaderName::from_static("x-amz-id-2"),
+            HeaderValue::from_static(
+                "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\
+                 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            ),
+        ),
+    ];
     let mut body = request.into_body();
     // Whatever it is, it is read.
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         drop(frame);
     }
     let mut response = http::Response::new(Body::Whole(Bytes::from_static(ANSWER)));
-    let content_type = http::HeaderValue::from_static("application/x-amz-json-1.1");
     let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, content_type);
+    for (name, value) in &HEADERS {
+        headers.insert(name, value.clone());
+    }
     Ok(response)
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use memchr::memchr_iter;
 
 use crate::protocol::body::Body;
 use crate::protocol::codec::Encoding;
@@ -20,9 +21,18 @@ impl Service {
     /// Path and query do not matter, but for credentials in the query. Limits on the size of the
     /// body, CORS and the checks of the `Host` are those of the server that it came through.
     pub fn respond(&self, request: &Request<Bytes>) -> Response<Body> {
-        let headers = request.headers();
-        let target = text(headers, &X_AMZ_TARGET).unwrap_or_default();
-        let content_type = text(headers, &header::CONTENT_TYPE).unwrap_or_default();
+        self.respond_with(request, HeaderMap::new())
+    }
+
+    /// Answers with headers in the memory of a map without any.
+    pub(crate) fn respond_with(
+        &self,
+        request: &Request<Bytes>,
+        spare: HeaderMap,
+    ) -> Response<Body> {
+        let named = Named::of(request.headers());
+        let target = text(named.target);
+        let content_type = text(named.content_type);
         let body = request.body();
         if *request.method() != Method::POST {
             return access_denied();
@@ -30,17 +40,20 @@ impl Service {
         let Some(encoding) = Encoding::of_content_type(content_type) else {
             return unusual_content_type(target, content_type, body);
         };
-        operations::call(self, target, encoding, body, || self.authenticate(request))
+        operations::call(self, target, encoding, body, spare, || {
+            self.authenticate(request, &named)
+        })
     }
 
     /// Checks that the request has credentials and, if the service knows a key, that they are right.
-    fn authenticate(&self, request: &Request<Bytes>) -> Result<(), Exception> {
+    fn authenticate(&self, request: &Request<Bytes>, named: &Named<'_>) -> Result<(), Exception> {
         let query = request.uri().query().unwrap_or_default();
-        let in_query = query.split('&').any(|pair| {
-            let name = pair.split('=').next().unwrap_or_default();
-            name == "X-Amz-Algorithm"
-        });
-        match (request.headers().get(header::AUTHORIZATION), in_query) {
+        let in_query = !query.is_empty()
+            && query.split('&').any(|pair| {
+                let name = pair.split('=').next().unwrap_or_default();
+                name == "X-Amz-Algorithm"
+            });
+        match (named.authorization, in_query) {
             (Some(_), true) => Err(Exception::invalid_signature(
                 "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP \
                  header.",
@@ -49,13 +62,7 @@ impl Service {
                 "Missing Authentication Token",
             )),
             (Some(authorization), false) => {
-                let bytes = authorization.as_bytes();
-                match std::str::from_utf8(bytes) {
-                    Ok(text) => check_authorization(text, request.headers()),
-                    Err(_) => {
-                        check_authorization(&String::from_utf8_lossy(bytes), request.headers())
-                    }
-                }?;
+                check_authorization(authorization.as_bytes(), named.has_date)?;
                 self.verify(request)
             }
             (None, true) => {
@@ -80,6 +87,39 @@ impl Service {
     }
 }
 
+/// The headers that decide on an answer, the first one of each name: found in one go, which costs less
+/// than to look one of them up.
+#[derive(Default)]
+struct Named<'a> {
+    target: Option<&'a HeaderValue>,
+    content_type: Option<&'a HeaderValue>,
+    authorization: Option<&'a HeaderValue>,
+    has_date: bool,
+}
+
+impl<'a> Named<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut named = Self::default();
+        for (name, value) in headers {
+            let slot = match *name {
+                header::CONTENT_TYPE => &mut named.content_type,
+                header::AUTHORIZATION => &mut named.authorization,
+                header::DATE => {
+                    named.has_date = true;
+                    continue;
+                }
+                _ if *name == X_AMZ_TARGET => &mut named.target,
+                _ => {
+                    named.has_date |= *name == X_AMZ_DATE;
+                    continue;
+                }
+            };
+            slot.get_or_insert(value);
+        }
+        named
+    }
+}
+
 /// Answers of a server that could not ask the service.
 #[cfg(feature = "server")]
 impl Service {
@@ -87,7 +127,7 @@ impl Service {
     pub(crate) fn internal_failure(headers: &HeaderMap) -> Response<Body> {
         let message = "The request could not be answered because of a fault of the service.";
         let exception = Exception::named("InternalFailure", message);
-        operations::answer(encoding_of(headers), Err(exception))
+        operations::answer(encoding_of(headers), Err(exception), HeaderMap::new())
     }
 
     /// Whether an answer may take as long as a test says.
@@ -99,49 +139,51 @@ impl Service {
     /// More streams of events than the server keeps.
     pub(crate) fn too_many_subscriptions(headers: &HeaderMap) -> Response<Body> {
         let exception = Exception::limit_exceeded("Too many subscriptions at the same time.");
-        operations::answer(encoding_of(headers), Err(exception))
+        operations::answer(encoding_of(headers), Err(exception), HeaderMap::new())
     }
 }
 
 /// The encoding of a request; JSON if it names none.
 #[cfg(feature = "server")]
 fn encoding_of(headers: &HeaderMap) -> Encoding {
-    let content_type = text(headers, &header::CONTENT_TYPE).unwrap_or_default();
+    let content_type = text(headers.get(header::CONTENT_TYPE));
     Encoding::of_content_type(content_type).unwrap_or(Encoding::Json)
 }
 
-/// A header as text.
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+/// A header as text; none, if it is not.
+fn text(value: Option<&HeaderValue>) -> &str {
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// Checks that nothing is missing in the header.
-fn check_authorization(authorization: &str, headers: &HeaderMap) -> Result<(), Exception> {
+fn check_authorization(authorization: &[u8], has_date: bool) -> Result<(), Exception> {
     const PARAMETERS: [&str; 3] = ["Credential", "Signature", "SignedHeaders"];
-    let mut missing = String::new();
     let found = parameters(authorization, PARAMETERS);
+    if found == [true; 3] && has_date {
+        return Ok(());
+    }
+    let mut missing = String::new();
     for (parameter, _) in PARAMETERS.iter().zip(found).filter(|(_, found)| !found) {
         missing += &format!("Authorization header requires '{parameter}' parameter. ");
     }
-    if !headers.contains_key(&X_AMZ_DATE) && !headers.contains_key(header::DATE) {
+    if !has_date {
         missing += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' \
                     header. ";
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
+    let authorization = String::from_utf8_lossy(authorization);
     Err(Exception::incomplete_signature(format!(
         "{missing}Authorization={authorization}"
     )))
 }
 
 /// Which parameters a header of credentials has, with values. They are between commas or blanks.
-fn parameters(authorization: &str, names: [&str; 3]) -> [bool; 3] {
-    let text = authorization.as_bytes();
+fn parameters(text: &[u8], names: [&str; 3]) -> [bool; 3] {
     let is_between = |byte: Option<&u8>| matches!(byte, None | Some(b',' | b' '));
     let mut found = [false; 3];
     // Looking for the few equals signs is quicker than looking at each byte for a separator.
-    for (equals, _) in authorization.match_indices('=') {
+    for equals in memchr_iter(b'=', text) {
         let has_value = !is_between(text.get(equals + 1));
         for (found, name) in found.iter_mut().zip(names) {
             let before = text[..equals].strip_suffix(name.as_bytes());
@@ -197,7 +239,7 @@ fn unusual_content_type(target: &str, content_type: &str, body: &[u8]) -> Respon
             true => Exception::unreadable(),
             false => Exception::unknown_operation(),
         };
-        return operations::answer(encoding, Err(exception));
+        return operations::answer(encoding, Err(exception), HeaderMap::new());
     }
     if !is_json {
         let has_operation = target

@@ -110,11 +110,7 @@ pub(crate) fn encode_unsigned(number: u64, out: &mut Vec<u8>) {
 /// Appends the number of a record, which is a string.
 pub(crate) fn encode_sequence_number(number: SequenceNumber, out: &mut Vec<u8>) {
     out.push(b'"');
-    out.extend_from_slice(
-        number
-            .write(&mut [0; SequenceNumber::TEXT_BYTES])
-            .as_bytes(),
-    );
+    out.extend_from_slice(number.write_digits(&mut [0; SequenceNumber::TEXT_BYTES]));
     out.push(b'"');
 }
 

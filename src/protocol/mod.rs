@@ -148,7 +148,8 @@ impl Service {
         encoding: Encoding,
         body: impl Into<Bytes>,
     ) -> ::http::Response<Body> {
-        operations::call(self, target, encoding, &body.into(), || Ok(()))
+        let spare = ::http::HeaderMap::new();
+        operations::call(self, target, encoding, &body.into(), spare, || Ok(()))
     }
 
     /// The streams.

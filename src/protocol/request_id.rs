@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use bytes::Bytes;
+use base64_simd::STANDARD;
+use bytes::{Bytes, BytesMut};
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,21 +14,50 @@ static EXTENDED_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 const UUID_LETTERS: usize = 36;
 const EXTENDED_LETTERS: usize = 96;
 
+/// Ids are written so many at a time: they share an allocation, and the loops are long enough to be quick.
+const BATCH: usize = 32;
+
 thread_local! {
-    static RANDOM: RefCell<Rng> = RefCell::new(Rng::new());
+    static IDS: RefCell<Ids> = RefCell::default();
+}
+
+/// The ids of the next answers of a thread, one behind the other.
+#[derive(Default)]
+struct Ids {
+    random: Rng,
+    uuids: Bytes,
+    extended: Bytes,
+}
+
+impl Ids {
+    fn next(&mut self) -> [Bytes; 2] {
+        if self.uuids.is_empty() {
+            self.write();
+        }
+        [
+            self.uuids.split_to(UUID_LETTERS),
+            self.extended.split_to(EXTENDED_LETTERS),
+        ]
+    }
+
+    fn write(&mut self) {
+        let mut uuids = BytesMut::zeroed(BATCH * UUID_LETTERS);
+        for uuid in uuids.chunks_exact_mut(UUID_LETTERS) {
+            write_uuid(self.random.u64(..), self.random.u64(..), uuid);
+        }
+        self.uuids = uuids.freeze();
+        // Three bytes are four letters: each id is of bytes of its own.
+        let mut bytes = [0; BATCH * EXTENDED_LETTERS / 4 * 3];
+        self.random.fill(&mut bytes);
+        self.extended = STANDARD.encode_type::<Vec<u8>>(bytes).into();
+    }
 }
 
 /// Adds the id of a request, a UUID, and the id that the service's support asks for.
 pub(crate) fn add(headers: &mut HeaderMap) {
-    // Both ids share an allocation.
-    let mut text = [0; UUID_LETTERS + EXTENDED_LETTERS];
-    let (uuid, extended) = text.split_at_mut(UUID_LETTERS);
-    let words: [u64; 11] = RANDOM.with_borrow_mut(|random| std::array::from_fn(|_| random.u64(..)));
-    write_uuid(words[0], words[1], uuid);
-    write_base64(&words[2..], extended);
-    let text = Bytes::copy_from_slice(&text);
-    headers.insert(&REQUEST_ID, value(text.slice(..UUID_LETTERS)));
-    headers.insert(&EXTENDED_ID, value(text.slice(UUID_LETTERS..)));
+    let [uuid, extended] = IDS.with_borrow_mut(Ids::next);
+    headers.insert(&REQUEST_ID, value(uuid));
+    headers.insert(&EXTENDED_ID, value(extended));
 }
 
 /// Writes a UUID of version 4.
@@ -43,16 +73,6 @@ fn write_uuid(high: u64, low: u64, out: &mut [u8]) {
         out[start] = DIGITS[usize::from(byte >> 4)];
         out[start + 1] = DIGITS[usize::from(byte & 0xf)];
     }
-}
-
-/// Writes words of 72 bytes in base64.
-fn write_base64(words: &[u64], out: &mut [u8]) {
-    let mut bytes = [0; EXTENDED_LETTERS / 4 * 3];
-    for (piece, word) in bytes.chunks_exact_mut(8).zip(words) {
-        piece.copy_from_slice(&word.to_ne_bytes());
-    }
-    let letters = base64_simd::STANDARD.encode(&bytes, base64_simd::Out::from_slice(out));
-    debug_assert_eq!(letters.len(), EXTENDED_LETTERS);
 }
 
 fn value(text: Bytes) -> HeaderValue {
@@ -77,7 +97,7 @@ mod tests {
             let is_hex = |letter: char| letter.is_ascii_hexdigit() || letter == '-';
             assert!(uuid.chars().all(is_hex), "{uuid}");
             let extended = headers["x-amz-id-2"].to_str().unwrap();
-            let bytes = base64_simd::STANDARD.decode_to_vec(extended).unwrap();
+            let bytes = STANDARD.decode_to_vec(extended).unwrap();
             assert_eq!(bytes.len(), 72);
             seen.extend([uuid.to_owned(), extended.to_owned()]);
         }

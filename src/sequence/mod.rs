@@ -116,9 +116,14 @@ impl SequenceNumber {
 
     /// Writes the decimal digits of it.
     pub(crate) fn write(self, text: &mut [u8; Self::TEXT_BYTES]) -> &str {
+        std::str::from_utf8(self.write_digits(text)).expect("digits")
+    }
+
+    /// Writes the decimal digits of it for who has no need of a `str`.
+    pub(crate) fn write_digits(self, text: &mut [u8; Self::TEXT_BYTES]) -> &[u8] {
         let mut limbs = self.limbs;
-        let low = divide(&mut limbs, TEN_TO_19);
-        let middle = divide(&mut limbs, TEN_TO_19);
+        let low = divide_by_ten_to_19(&mut limbs);
+        let middle = divide_by_ten_to_19(&mut limbs);
         let [.., high] = limbs;
         for (part, digits) in [high, middle, low]
             .into_iter()
@@ -128,7 +133,7 @@ impl SequenceNumber {
         }
         let zeros = text.iter().take_while(|digit| **digit == b'0').count();
         let from = zeros.min(text.len() - 1);
-        std::str::from_utf8(&text[from..]).expect("digits")
+        &text[from..]
     }
 }
 
@@ -197,22 +202,31 @@ impl SequenceNumber {
 const TEN_TO_19: u64 = 10_000_000_000_000_000_000;
 
 /// Divides in place; returns the remainder.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a quotient of 128 by 64 bits below 2^64"
-)]
-fn divide(limbs: &mut [u64; 3], divisor: u64) -> u64 {
+///
+/// Two products a limb instead of a division of 128 bits, which would be a call and tens of cycles. The
+/// way is that of Möller and Granlund for a divisor whose highest bit is set: the quotient from a
+/// reciprocal is right, or one off either way.
+#[expect(clippy::cast_possible_truncation, reason = "halves are meant")]
+const fn divide_by_ten_to_19(limbs: &mut [u64; 3]) -> u64 {
+    // Above 2^64, which is left out.
+    const RECIPROCAL: u64 = (u128::MAX / TEN_TO_19 as u128) as u64;
     let mut rest = 0;
-    for limb in limbs {
-        // What is small is not worth a division of 128 bits.
-        if rest == 0 {
-            (*limb, rest) = (*limb / divisor, *limb % divisor);
-            continue;
+    let mut at = 0;
+    while at < limbs.len() {
+        let dividend = (rest as u128) << 64 | limbs[at] as u128;
+        let product = RECIPROCAL as u128 * rest as u128 + dividend;
+        let mut quotient = ((product >> 64) as u64).wrapping_add(1);
+        rest = limbs[at].wrapping_sub(quotient.wrapping_mul(TEN_TO_19));
+        if rest > product as u64 {
+            quotient = quotient.wrapping_sub(1);
+            rest = rest.wrapping_add(TEN_TO_19);
         }
-        let dividend = u128::from(rest) << 64 | u128::from(*limb);
-        let quotient = dividend / u128::from(divisor);
-        *limb = quotient as u64;
-        rest = (dividend - quotient * u128::from(divisor)) as u64;
+        if rest >= TEN_TO_19 {
+            quotient += 1;
+            rest -= TEN_TO_19;
+        }
+        limbs[at] = quotient;
+        at += 1;
     }
     rest
 }

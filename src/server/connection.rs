@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::server::Shared;
 use crate::server::exchange::{Exchanges, Transport, Upgrade};
+use crate::server::gate::KnownHost;
 use crate::server::socket::{Socket, Watched};
 use crate::server::watch::{Admitted, Order, Watch};
 use crate::sync::{Mutex, PlainArc};
@@ -193,6 +194,7 @@ fn exchanges(
         shared: PlainArc::clone(shared),
         watch: PlainArc::clone(watch),
         transport,
+        known_host: KnownHost::default(),
         upgrade: Mutex::new(upgrade),
     })
 }

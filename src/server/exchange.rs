@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -15,7 +16,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
 use crate::protocol::{self, Service, X_AMZ_TARGET};
-use crate::server::gate::{Refused, asks_for_h2c};
+use crate::server::gate::{KnownHost, Rare, Refused, asks_for_h2c};
 use crate::server::reply::{Events, Permit, Reply, last, not_stalled, refusal};
 use crate::server::watch::Watch;
 use crate::server::{Answered, Shared};
@@ -34,6 +35,7 @@ pub(crate) struct Exchanges {
     pub(crate) shared: PlainArc<Shared>,
     pub(crate) watch: PlainArc<Watch>,
     pub(crate) transport: Transport,
+    pub(crate) known_host: KnownHost,
     /// A request that is to be answered in HTTP/2, though it came in HTTP/1.1.
     pub(crate) upgrade: Mutex<Upgrade>,
 }
@@ -57,14 +59,23 @@ pub(crate) enum Upgrade {
     Done(Box<Request<Bytes>>),
 }
 
+thread_local! {
+    /// Memory for the headers of an answer: what the headers of a request before it took.
+    static SPARE: Cell<HeaderMap> = Cell::default();
+}
+
 /// A request that is let in, or what is to be said to it.
 type Admitted<T> = Result<T, Response<Reply>>;
 
 impl Exchanges {
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
         let (open, is_fresh) = self.watch.open();
-        let origin = request.headers().get(header::ORIGIN).cloned();
-        let mut response = match self.admit(request, is_fresh).await {
+        let rare = Rare::of(request.headers());
+        let origin = match rare.origin {
+            true => request.headers().get(header::ORIGIN).cloned(),
+            false => None,
+        };
+        let mut response = match self.admit(request, rare, is_fresh).await {
             Ok(request) => self.ask(request).await,
             Err(response) => response,
         };
@@ -81,6 +92,7 @@ impl Exchanges {
     async fn admit(
         &self,
         mut request: Request<Incoming>,
+        rare: Rare,
         is_fresh: bool,
     ) -> Admitted<Request<Bytes>> {
         if self.transport == Transport::Http2 {
@@ -89,20 +101,17 @@ impl Exchanges {
                 return Ok(*first);
             }
         }
-        let upgrade = self
-            .may_upgrade(&request)
-            .then(|| hyper::upgrade::on(&mut request));
+        let upgrade =
+            (rare.upgrade && self.may_upgrade(&request)).then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
-        if let Some(response) = self.without_service(&head) {
-            if !head.headers.contains_key(header::EXPECT) {
+        if let Some(response) = self.without_service(&head, rare) {
+            if !rare.expect {
                 // Read all the same, so that the client gets to read why.
-                let _whatever = self.collect(body, &head.headers).await;
+                let _whatever = self.collect(body, rare).await;
             }
             return Err(response);
         }
-        if head.headers.contains_key(header::TRANSFER_ENCODING)
-            && (!is_fresh || self.watch.saw_content_length())
-        {
+        if rare.transfer_encoding && (!is_fresh || self.watch.saw_content_length()) {
             // Behind another request on the same line it cannot be known what the parser dropped.
             return Err(last(refusal(
                 StatusCode::BAD_REQUEST,
@@ -110,7 +119,7 @@ impl Exchanges {
                  Transfer-Encoding waits for the answer before it.\n",
             )));
         }
-        let body = self.collect(body, &head.headers).await?;
+        let body = self.collect(body, rare).await?;
         let request = Request::from_parts(head, body);
         match upgrade {
             Some(upgrade) => Err(self.upgrade(upgrade, request)),
@@ -119,20 +128,20 @@ impl Exchanges {
     }
 
     /// The answer to a request that is not for the service.
-    fn without_service(&self, head: &Parts) -> Option<Response<Reply>> {
+    fn without_service(&self, head: &Parts, rare: Rare) -> Option<Response<Reply>> {
         let gate = &self.shared.gate;
-        if let Err(Refused(status, text)) = gate.check(head) {
+        if let Err(Refused(status, text)) = gate.check(head, rare, &self.known_host) {
             return Some(refusal(status, text));
         }
         let looks = matches!(head.method, Method::GET | Method::HEAD);
         match looks && head.uri.path() == "/health" {
             true => Some(refusal(StatusCode::OK, "ok\n")),
-            false => gate.preflight(head),
+            false => gate.preflight(head, rare),
         }
     }
 
     /// Reads a body, of which nothing is known.
-    async fn collect(&self, body: Incoming, headers: &HeaderMap) -> Admitted<Bytes> {
+    async fn collect(&self, body: Incoming, rare: Rare) -> Admitted<Bytes> {
         let max = self.shared.settings.body_bytes_max;
         let too_large = || {
             let mut response = Response::new(Reply::empty());
@@ -142,9 +151,9 @@ impl Exchanges {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
-        let waits_to_be_asked = headers.contains_key(header::EXPECT);
         let said = body.size_hint().lower();
-        let refused_at_once = if waits_to_be_asked {
+        // One that expects to be asked for its body has not begun to send it.
+        let refused_at_once = if rare.expect {
             max
         } else {
             max.saturating_mul(BODIES_DRAINED)
@@ -154,31 +163,34 @@ impl Exchanges {
         }
         let mut held = Held::none(&self.shared);
         let mut collecting = pin!(read_whole(body, max, &mut held));
-        // A body that came with its head needs no timer.
+        // Most come with their head.
         let at_once = poll_fn(|context| Poll::Ready(collecting.as_mut().poll(context))).await;
-        let outcome = match at_once {
-            Poll::Ready(outcome) => Ok(outcome),
-            Poll::Pending => {
+        let read = match (at_once, self.transport) {
+            (Poll::Ready(read), _) => Some(read),
+            (Poll::Pending, Transport::Http2) => {
                 let mut limited = pin!(timeout(self.shared.settings.patience.body, collecting));
-                poll_fn(|context| {
+                let limited = poll_fn(|context| {
                     not_stalled();
                     limited.as_mut().poll(context)
-                })
-                .await
+                });
+                limited.await.ok()
+            }
+            (Poll::Pending, Transport::Http1 | Transport::Http1OverTls) => {
+                self.watch.in_time(collecting).await
             }
         };
-        match outcome {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(Unread::TooLarge)) => Err(too_large()),
-            Ok(Err(Unread::NoRoom)) => Err(last(refusal(
+        match read {
+            Some(Ok(body)) => Ok(body),
+            Some(Err(Unread::TooLarge)) => Err(too_large()),
+            Some(Err(Unread::NoRoom)) => Err(last(refusal(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too many large requests at the same time.\n",
             ))),
-            Ok(Err(Unread::Broken)) => Err(last(refusal(
+            Some(Err(Unread::Broken)) => Err(last(refusal(
                 StatusCode::BAD_REQUEST,
                 "The body of the request does not come to its end.\n",
             ))),
-            Err(_elapsed) => Err(last(refusal(
+            None => Err(last(refusal(
                 StatusCode::REQUEST_TIMEOUT,
                 "The body of the request takes too long.\n",
             ))),
@@ -189,7 +201,6 @@ impl Exchanges {
     fn may_upgrade(&self, request: &Request<Incoming>) -> bool {
         self.transport == Transport::Http1
             && request.version() == Version::HTTP_11
-            && request.headers().contains_key(header::UPGRADE)
             && asks_for_h2c(request.headers())
     }
 
@@ -229,12 +240,12 @@ impl Exchanges {
             }
         };
         #[cfg(feature = "testing")]
-        let (request, answer) = match shared.service.may_be_late() {
-            true => respond_apart(&shared.service, request).await,
-            false => respond(&shared.service, request),
+        let answer = match shared.service.may_be_late() {
+            true => respond_apart(&shared.service, &request).await,
+            false => respond(&shared.service, &request),
         };
         #[cfg(not(feature = "testing"))]
-        let (request, answer) = respond(&shared.service, request);
+        let answer = respond(&shared.service, &request);
         let mut response = match answer {
             Ok(response) => response.map(|body| Reply::weighed(body, &shared.answers_bytes)),
             Err(panic) => {
@@ -253,7 +264,11 @@ impl Exchanges {
                 })
             });
         }
-        self.answered(&request, response)
+        let response = self.answered(&request, response);
+        let mut spare = request.into_parts().0.headers;
+        spare.clear();
+        SPARE.set(spare);
+        response
     }
 
     /// Tells whoever wants to know.
@@ -276,28 +291,25 @@ impl Exchanges {
     }
 }
 
-/// A request, and what the service answered, or what it threw.
-type Asked = (
-    Request<Bytes>,
-    Result<Response<protocol::Body>, Box<dyn Any + Send>>,
-);
+/// What the service answered, or what it threw.
+type Answer = Result<Response<protocol::Body>, Box<dyn Any + Send>>;
 
-fn respond(service: &Service, request: Request<Bytes>) -> Asked {
-    let answer = catch_unwind(AssertUnwindSafe(|| service.respond(&request)));
-    (request, answer)
+fn respond(service: &Service, request: &Request<Bytes>) -> Answer {
+    let headers = SPARE.take();
+    catch_unwind(AssertUnwindSafe(|| service.respond_with(request, headers)))
 }
 
 /// Has the service answer on a thread of its own: one that a test makes late keeps no other waiting.
 #[cfg(feature = "testing")]
-async fn respond_apart(service: &Service, request: Request<Bytes>) -> Asked {
+async fn respond_apart(service: &Service, request: &Request<Bytes>) -> Answer {
     let (tell, told) = tokio::sync::oneshot::channel();
     let (service_apart, request_apart) = (service.clone(), request.clone());
     let spawned = crate::sync::spawn("brooklet-late", move || {
         // Nobody listens any more if the client has gone.
-        let _unheard = tell.send(respond(&service_apart, request_apart));
+        let _unheard = tell.send(respond(&service_apart, &request_apart));
     });
     match (spawned, told.await) {
-        (Ok(()), Ok(asked)) => asked,
+        (Ok(()), Ok(answer)) => answer,
         // There is no thread to be had.
         _ => respond(service, request),
     }

@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::server::reply::Reply;
+use crate::sync::OnceLock;
 
 /// Who may ask.
 #[derive(Clone, Debug, Default)]
@@ -23,25 +24,86 @@ pub(crate) struct Gate {
     pub(crate) origins: Vec<String>,
 }
 
+/// What few requests have, and has to be looked at if they do: found in one go, which costs less than
+/// to look one of them up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rare {
+    pub(crate) origin: bool,
+    pub(crate) encoding: bool,
+    pub(crate) transfer_encoding: bool,
+    pub(crate) upgrade: bool,
+    pub(crate) expect: bool,
+}
+
+impl Rare {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut rare = Self::default();
+        for name in headers.keys() {
+            match *name {
+                header::ORIGIN => rare.origin = true,
+                header::CONTENT_ENCODING => rare.encoding = true,
+                header::TRANSFER_ENCODING => rare.transfer_encoding = true,
+                header::UPGRADE => rare.upgrade = true,
+                header::EXPECT => rare.expect = true,
+                _ => {}
+            }
+        }
+        rare
+    }
+}
+
+/// A host that was let in: one that a connection names in all its requests is looked at closely once.
+#[derive(Debug, Default)]
+pub(crate) struct KnownHost(OnceLock<Box<[u8]>>);
+
+impl KnownHost {
+    /// Whether a host is that one, or else may be let in.
+    fn admits(&self, host: &[u8], may: impl FnOnce(&[u8]) -> bool) -> bool {
+        if self.0.get().is_some_and(|known| **known == *host) {
+            return true;
+        }
+        let admitted = may(host);
+        if admitted {
+            self.0.get_or_init(|| host.into());
+        }
+        admitted
+    }
+}
+
 /// Why a request is not let in: a status, and a text for whoever sent it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refused(pub(crate) StatusCode, pub(crate) &'static str);
 
 impl Gate {
     /// Lets a request in, or says why not.
-    pub(crate) fn check(&self, head: &Parts) -> Result<(), Refused> {
-        self.check_host(head)?;
-        match head.headers.get(header::ORIGIN) {
+    pub(crate) fn check(
+        &self,
+        head: &Parts,
+        rare: Rare,
+        known_host: &KnownHost,
+    ) -> Result<(), Refused> {
+        self.check_host(head, known_host)?;
+        if rare.origin {
+            self.check_origin(&head.headers)?;
+        }
+        match rare.encoding {
+            true => check_encoding(&head.headers),
+            false => Ok(()),
+        }
+    }
+
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        match headers.get(header::ORIGIN) {
             Some(origin) if self.allowed(origin).is_none() => Err(Refused(
                 StatusCode::FORBIDDEN,
                 "The request comes from a web page (it has an Origin) that is not allowed to ask. See \
                  --allow-origin.\n",
             )),
-            _ => check_encoding(&head.headers),
+            _ => Ok(()),
         }
     }
 
-    fn check_host(&self, head: &Parts) -> Result<(), Refused> {
+    fn check_host(&self, head: &Parts, known: &KnownHost) -> Result<(), Refused> {
         let mut hosts = head.headers.get_all(header::HOST).iter();
         let in_header = hosts.next();
         let in_target = head.uri.authority();
@@ -52,8 +114,9 @@ impl Gate {
             ));
         }
         let allows = |host: &[u8]| std::str::from_utf8(host).is_ok_and(|host| self.allows(host));
-        let header_is_fine = in_header.is_none_or(|host| allows(host.as_bytes()));
-        let target_is_fine = in_target.is_none_or(|host| allows(host.as_str().as_bytes()));
+        let is_fine = |host: &[u8]| known.admits(host, allows);
+        let header_is_fine = in_header.is_none_or(|host| is_fine(host.as_bytes()));
+        let target_is_fine = in_target.is_none_or(|host| is_fine(host.as_str().as_bytes()));
         match header_is_fine && target_is_fine {
             true => Ok(()),
             false => Err(Refused(
@@ -88,8 +151,8 @@ impl Gate {
     }
 
     /// The answer to a browser that asks what it may ask (the contract, 7.2, 3).
-    pub(crate) fn preflight(&self, head: &Parts) -> Option<Response<Reply>> {
-        if head.method != Method::OPTIONS || !head.headers.contains_key(header::ORIGIN) {
+    pub(crate) fn preflight(&self, head: &Parts, rare: Rare) -> Option<Response<Reply>> {
+        if head.method != Method::OPTIONS || !rare.origin {
             return None;
         }
         let mut response = Response::new(Reply::empty());

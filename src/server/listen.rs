@@ -8,10 +8,11 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use crossbeam_channel::{RecvTimeoutError, Sender};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::server::watch::Admitted;
 use crate::server::{Shared, connection};
@@ -40,12 +41,13 @@ pub(crate) fn on_threads(
     aside: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let runtime = runtime()?;
+    let _watched = watch_over(&shared)?;
     let helpers = (1..threads)
         .map(|_| help(PlainArc::clone(&shared)))
         .collect::<io::Result<Vec<_>>>()?;
     runtime.block_on(async {
         let listener = register(listener)?;
-        let mut serving = pin!(serve(&shared, listener, &helpers));
+        let mut serving = pin!(serve(&shared, listener, &helpers, Ticks(None)));
         tokio::select! {
             () = &mut serving => return Ok(()),
             () = aside => {}
@@ -53,6 +55,41 @@ pub(crate) fn on_threads(
         serving.await;
         Ok(())
     })
+}
+
+/// Looks at all connections once a tick, on a thread of its own, until what is returned is dropped: a
+/// thread that serves would set an alarm each time it waits for a request.
+fn watch_over(shared: &PlainArc<Shared>) -> io::Result<Sender<()>> {
+    let (alive, ended) = crossbeam_channel::bounded(0);
+    let shared = PlainArc::clone(shared);
+    crate::sync::spawn("brooklet-watch", move || {
+        let connections = &shared.connections;
+        while ended.recv_timeout(connections.tick()) == Err(RecvTimeoutError::Timeout) {
+            connections.look();
+        }
+    })?;
+    Ok(alive)
+}
+
+/// When to look at all connections; never, if another thread does.
+pub(crate) struct Ticks(Option<Interval>);
+
+impl Ticks {
+    /// Those of a server that has no thread of its own.
+    pub(crate) fn of(shared: &Shared) -> Self {
+        let mut ticks = interval(shared.connections.tick());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        Self(Some(ticks))
+    }
+
+    async fn next(&mut self) {
+        match &mut self.0 {
+            Some(ticks) => {
+                ticks.tick().await;
+            }
+            None => pending().await,
+        }
+    }
 }
 
 /// Starts another thread. It ends when its sender is dropped.
@@ -78,15 +115,18 @@ async fn serve_dealt(shared: &PlainArc<Shared>, mut connections: UnboundedReceiv
 }
 
 /// Takes connections until the server is told to end, and then waits for them to come to their end.
-pub(crate) async fn serve(shared: &PlainArc<Shared>, listener: TcpListener, helpers: &[Helper]) {
-    let mut ticks = interval(shared.connections.tick());
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+pub(crate) async fn serve(
+    shared: &PlainArc<Shared>,
+    listener: TcpListener,
+    helpers: &[Helper],
+    mut ticks: Ticks,
+) {
     let mut turn = 0;
     let mut drained = pin!(shared.drained());
     loop {
         tokio::select! {
             () = &mut drained => break,
-            _ = ticks.tick() => shared.connections.look(),
+            () = ticks.next() => shared.connections.look(),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     turn = (turn + 1) % (helpers.len() + 1);
@@ -103,19 +143,18 @@ pub(crate) async fn serve(shared: &PlainArc<Shared>, listener: TcpListener, help
     }
     drop(listener);
     shared.connections.finish_all();
-    if timeout(shared.settings.grace, all_ended(shared))
+    if timeout(shared.settings.grace, all_ended(shared, &mut ticks))
         .await
         .is_err()
     {
         shared.connections.abort_all();
         // They end as soon as they are polled; only a thread that is stuck would take longer.
-        let _over = timeout(shared.settings.grace, all_ended(shared)).await;
+        let _over = timeout(shared.settings.grace, all_ended(shared, &mut ticks)).await;
     }
 }
 
 /// Waits for the last connection; those that are slow are still cut off meanwhile.
-async fn all_ended(shared: &PlainArc<Shared>) {
-    let mut ticks = interval(shared.connections.tick());
+async fn all_ended(shared: &PlainArc<Shared>, ticks: &mut Ticks) {
     loop {
         let mut none_left = pin!(shared.connections.none_left.notified());
         none_left.as_mut().enable();
@@ -124,7 +163,7 @@ async fn all_ended(shared: &PlainArc<Shared>) {
         }
         tokio::select! {
             () = none_left => {}
-            _ = ticks.tick() => shared.connections.look(),
+            () = ticks.next() => shared.connections.look(),
         }
     }
 }

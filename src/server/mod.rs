@@ -240,7 +240,8 @@ impl Server {
             address: address.to_string(),
             source,
         })?;
-        listen::serve(&self.shared, listener, &[]).await;
+        let ticks = listen::Ticks::of(&self.shared);
+        listen::serve(&self.shared, listener, &[], ticks).await;
         Ok(())
     }
 

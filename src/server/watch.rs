@@ -6,6 +6,8 @@
 //!                     └──────────── first byte ──────────────┘
 //! ```
 //!
+//! While the body of an exchange is read, it has a limit of its own.
+//!
 //! A timer for each wait would have to be set and unset for every request. Here a request leaves only
 //! the number of the current tick, and one task looks at all connections once a tick (an eighth of the
 //! shortest limit), so a client is cut off within its limit and two ticks, and a request pays nothing.
@@ -22,6 +24,9 @@ use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering,
 
 /// The longest head whose bytes are looked at again, see [`Watch::saw_content_length`].
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// What stands for a body that has taken too long.
+const LATE: u64 = u64::MAX;
 
 /// How long a client may keep the server waiting.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +54,7 @@ pub(crate) struct Connections {
 #[derive(Clone, Copy, Debug)]
 struct Ticks {
     head: u64,
+    body: u64,
     write: u64,
     idle: u64,
 }
@@ -73,6 +79,8 @@ pub(crate) struct Watch {
     open: AtomicUsize,
     /// The tick at which the client stopped taking what is written, plus one; 0 if it takes it.
     blocked: AtomicU64,
+    /// The tick at which the body that is waited for began, plus one; 0 if none is, and [`LATE`].
+    body: AtomicU64,
     order: AtomicUsize,
     /// Of the connection's task.
     waker: OnceLock<Waker>,
@@ -97,7 +105,8 @@ pub(crate) enum Order {
 
 impl Connections {
     pub(crate) fn new(max: usize, patience: Patience) -> Self {
-        let shortest = patience.head.min(patience.write).min(patience.idle);
+        let whole = patience.head.min(patience.body);
+        let shortest = whole.min(patience.write).min(patience.idle);
         let tick = (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1));
         // Rounded up, and the tick that has begun does not count.
         let ticks = |limit: Duration| {
@@ -109,6 +118,7 @@ impl Connections {
             tick,
             limits: Ticks {
                 head: ticks(patience.head),
+                body: ticks(patience.body),
                 write: ticks(patience.write),
                 idle: ticks(patience.idle),
             },
@@ -219,6 +229,7 @@ impl Watch {
             in_head: AtomicBool::new(true),
             open: AtomicUsize::new(0),
             blocked: AtomicU64::new(0),
+            body: AtomicU64::new(0),
             order: AtomicUsize::new(Order::Serve as usize),
             waker: OnceLock::new(),
             head: Mutex::default(),
@@ -279,6 +290,21 @@ impl Watch {
         }
     }
 
+    /// Reads the body of the only request that is open; `None` if it takes too long. It has to be run by
+    /// the connection's task.
+    pub(crate) async fn in_time<T>(&self, reading: impl Future<Output = T>) -> Option<T> {
+        let now = self.now.load(Ordering::Relaxed);
+        self.body.store(now + 1, Ordering::Relaxed);
+        let mut reading = pin!(reading);
+        let read = poll_fn(|context| match reading.as_mut().poll(context) {
+            Poll::Pending if self.body.load(Ordering::Relaxed) == LATE => Poll::Ready(None),
+            polled => polled.map(Some),
+        })
+        .await;
+        self.body.store(0, Ordering::Relaxed);
+        read
+    }
+
     pub(crate) fn order(&self) -> Order {
         match self.order.load(Ordering::Acquire) {
             0 => Order::Serve,
@@ -289,6 +315,10 @@ impl Watch {
 
     fn tell(&self, order: Order) {
         self.order.fetch_max(order as usize, Ordering::AcqRel);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
@@ -309,7 +339,7 @@ impl Watch {
             return self.tell(Order::Abort);
         }
         if !self.is_idle() {
-            return;
+            return self.look_at_body(now, limits);
         }
         let waited = now.saturating_sub(self.since.load(Ordering::Relaxed));
         if self.in_head.load(Ordering::Relaxed) {
@@ -325,6 +355,20 @@ impl Watch {
                 }
                 _ => self.tell(Order::Abort),
             }
+        }
+    }
+
+    fn look_at_body(&self, now: u64, limits: Ticks) {
+        let began = self.body.load(Ordering::Relaxed);
+        if began == 0 || began == LATE || now.saturating_sub(began - 1) <= limits.body {
+            return;
+        }
+        // Unless it has just come to its end, and another one may have begun.
+        let late = self
+            .body
+            .compare_exchange(began, LATE, Ordering::Relaxed, Ordering::Relaxed);
+        if late.is_ok() {
+            self.wake();
         }
     }
 
@@ -353,6 +397,9 @@ impl Drop for Open {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+    use std::task::Context;
+
     use super::*;
 
     fn connections(max: usize) -> PlainArc<Connections> {
@@ -402,6 +449,33 @@ mod tests {
         in_second_head.watch.read(b"P");
         let told = ticks_until_told(&connections, &in_second_head);
         assert_eq!(told, (10, Order::Abort));
+    }
+
+    #[test]
+    fn a_body_has_a_limit_of_its_own() {
+        let connections = connections(9);
+        let admitted = connections.admit().unwrap();
+        let _open = admitted.watch.open();
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            let mut reading = pin!(admitted.watch.in_time(pending::<()>()));
+            let mut ticks = 0;
+            let read = loop {
+                match reading.as_mut().poll(&mut context) {
+                    Poll::Pending => connections.look(),
+                    Poll::Ready(read) => break read,
+                }
+                ticks += 1;
+            };
+            assert_eq!((ticks, read), (10, None));
+            let mut reading = pin!(admitted.watch.in_time(ready("read")));
+            let read = reading.as_mut().poll(&mut context);
+            assert_eq!(read, Poll::Ready(Some("read")));
+            for _ in 0..100 {
+                connections.look();
+            }
+        }
+        assert_eq!(admitted.watch.order(), Order::Serve);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The operations: which there are, and how a call gets to one.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -103,6 +103,7 @@ pub(crate) fn call(
     target: &str,
     encoding: Encoding,
     body: &Bytes,
+    spare: HeaderMap,
     authenticate: impl Fn() -> Result<(), Exception>,
 ) -> Response<Body> {
     let call = Call {
@@ -112,7 +113,7 @@ pub(crate) fn call(
         now: service.registry.clock().now(),
     };
     let outcome = call.run(target, body, authenticate);
-    answer(encoding, outcome)
+    answer(encoding, outcome, spare)
 }
 
 /// The operation that a target names.
@@ -122,9 +123,14 @@ pub(crate) fn find(target: &str) -> Option<&'static Operation> {
     operations.find(|operation| operation.name == name)
 }
 
-/// An answer with the headers that every answer has.
-pub(crate) fn answer(encoding: Encoding, outcome: Outcome) -> Response<Body> {
-    let json_or_cbor = HeaderValue::from_static(encoding.content_type());
+/// An answer with the headers that every answer has, in the memory of a map without any.
+pub(crate) fn answer(encoding: Encoding, outcome: Outcome, spare: HeaderMap) -> Response<Body> {
+    const JSON: HeaderValue = HeaderValue::from_static(Encoding::Json.content_type());
+    const CBOR: HeaderValue = HeaderValue::from_static(Encoding::Cbor.content_type());
+    let json_or_cbor = match encoding {
+        Encoding::Json => JSON,
+        Encoding::Cbor => CBOR,
+    };
     let (status, content_type, body, error) = match outcome {
         Ok(Output::Nothing) => (200, json_or_cbor, Body::Whole(Bytes::new()), None),
         Ok(Output::Members(value)) => {
@@ -145,6 +151,7 @@ pub(crate) fn answer(encoding: Encoding, outcome: Outcome) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).expect("it is one");
     let headers = response.headers_mut();
+    *headers = spare;
     headers.insert(header::CONTENT_TYPE, content_type);
     if let Some(name) = error {
         headers.insert("x-amzn-errortype", name);

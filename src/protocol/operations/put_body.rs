@@ -1,217 +1,163 @@
 //! The bodies of puts, read straight into records.
 //!
 //! Nearly all puts are as they should be, and their data is most of what travels. They are read here
-//! without a value for each member. Whatever is not as expected gives `None`: the way of all other
-//! operations then finds out whether it is right, and says what is wrong with it.
+//! without a value for each member, and nothing in them is copied. Whatever is not as expected gives
+//! `None`: the way of all other operations then finds out whether it is right, and says what is wrong
+//! with it.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::ops::Deref;
+use std::mem::{self, MaybeUninit};
 
+use base64_simd::{Out, STANDARD};
+use memchr::memchr;
 use minicbor::Decoder;
 use minicbor::data::Type;
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
-use crate::data::Data;
+use crate::data::{COPIED_BODY_BYTES_MAX, Data};
 use crate::protocol::codec::Encoding;
 use crate::protocol::operations::records::ENTRIES_MAX;
 
 /// The body of `PutRecords`, or of `PutRecord` as that of one record.
 #[derive(Debug)]
 pub(super) struct PutBody<'a, Records> {
-    pub(super) stream_name: Option<Text<'a>>,
-    pub(super) stream_arn: Option<Text<'a>>,
+    pub(super) stream_name: Option<&'a str>,
+    pub(super) stream_arn: Option<&'a str>,
     pub(super) records: Records,
 }
 
-/// Text of a body, borrowed from it unless something in it is escaped.
-#[derive(Debug, Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Deref for Text<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
 /// A record of a body.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug)]
 pub(super) struct PutRecord<'a> {
-    #[serde(borrow)]
-    pub(super) partition_key: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) explicit_hash_key: Option<Text<'a>>,
-    #[serde(deserialize_with = "blob")]
-    pub(super) data: Data<'a>,
+    pub(super) partition_key: Option<&'a str>,
+    pub(super) explicit_hash_key: Option<&'a str>,
+    pub(super) data: Blob<'a>,
 }
 
-#[derive(Deserialize)]
-struct PutRecordsJson<'a> {
-    #[serde(borrow, rename = "StreamName")]
-    stream_name: Option<Text<'a>>,
-    #[serde(borrow, rename = "StreamARN")]
-    stream_arn: Option<Text<'a>>,
-    #[serde(borrow, rename = "Records", deserialize_with = "few")]
-    records: Vec<PutRecord<'a>>,
-    #[serde(rename = "DryRun")]
-    dry_run: Option<bool>,
+/// Data as a body has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Blob<'a> {
+    Plain(&'a [u8]),
+    /// Base64 of so many bytes, if it is any.
+    Base64(&'a [u8], usize),
 }
 
-#[derive(Deserialize)]
-struct PutRecordJson<'a> {
-    #[serde(borrow, rename = "StreamName")]
-    stream_name: Option<Text<'a>>,
-    #[serde(borrow, rename = "StreamARN")]
-    stream_arn: Option<Text<'a>>,
-    #[serde(borrow, rename = "PartitionKey")]
-    partition_key: Option<Text<'a>>,
-    #[serde(borrow, rename = "ExplicitHashKey")]
-    explicit_hash_key: Option<Text<'a>>,
-    #[serde(rename = "Data", deserialize_with = "blob")]
-    data: Data<'a>,
-    #[serde(rename = "SequenceNumberForOrdering")]
-    ordering: Option<Text<'a>>,
-    #[serde(rename = "DryRun")]
-    dry_run: Option<bool>,
+/// Where data is decoded to.
+pub(super) type Room = [MaybeUninit<u8>];
+
+impl<'a> Blob<'a> {
+    pub(super) const fn len(self) -> usize {
+        match self {
+            Self::Plain(bytes) => bytes.len(),
+            Self::Base64(_, len) => len,
+        }
+    }
+
+    /// What it needs of the room for decoded data. What is larger than a stream copies gets memory of
+    /// its own, which the stream then keeps.
+    pub(super) const fn room_bytes(self) -> usize {
+        match self {
+            Self::Base64(_, len) if len <= COPIED_BODY_BYTES_MAX => len,
+            _ => 0,
+        }
+    }
+
+    /// Decodes it, and takes what it needs of the room.
+    pub(super) fn decode(self, room: &mut &'a mut Room) -> Option<Data<'a>> {
+        Some(match self {
+            Self::Plain(bytes) => bytes.into(),
+            Self::Base64(text, _) if self.room_bytes() == 0 => {
+                STANDARD.decode_to_vec(text).ok()?.into()
+            }
+            Self::Base64(text, len) => {
+                let (piece, rest) = mem::take(room).split_at_mut_checked(len)?;
+                *room = rest;
+                let decoded = STANDARD.decode(text, Out::from_uninit_slice(piece));
+                Data::from(&*decoded.ok()?)
+            }
+        })
+    }
 }
 
 impl<'a> PutBody<'a, Vec<PutRecord<'a>>> {
     /// The body of a `PutRecords` that asks for nothing rare.
     pub(super) fn of_many(encoding: Encoding, body: &'a [u8]) -> Option<Self> {
-        if encoding == Encoding::Cbor {
-            return Self::of_many_cbor(body);
+        match encoding {
+            Encoding::Json => Self::read_many(Json { rest: body }),
+            Encoding::Cbor => Self::read_many(Decoder::new(body)),
         }
-        let read: PutRecordsJson<'_> = serde_json::from_slice(body).ok()?;
-        (read.dry_run != Some(true)).then_some(Self {
-            stream_name: read.stream_name,
-            stream_arn: read.stream_arn,
-            records: read.records,
-        })
     }
 
-    fn of_many_cbor(body: &'a [u8]) -> Option<Self> {
-        let mut decoder = Decoder::new(body);
+    fn read_many(mut body: impl Document<'a>) -> Option<Self> {
         let (mut stream_name, mut stream_arn, mut records) = (None, None, None);
-        each_member(&mut decoder, |name, decoder| match name {
-            "StreamName" => set(&mut stream_name, text(decoder)?),
-            "StreamARN" => set(&mut stream_arn, text(decoder)?),
-            "Records" => set(&mut records, cbor_records(decoder)?),
+        body.each_member(|name, body| match name {
+            b"StreamName" => set(&mut stream_name, body.text()?),
+            b"StreamARN" => set(&mut stream_arn, body.text()?),
+            b"Records" => set(&mut records, few(body)?),
             _ => None,
         })?;
-        let read = Self {
+        body.end()?;
+        Some(Self {
             stream_name,
             stream_arn,
             records: records?,
-        };
-        (decoder.position() == body.len()).then_some(read)
+        })
     }
 }
 
 impl<'a> PutBody<'a, PutRecord<'a>> {
     /// The body of a `PutRecord` that asks for nothing rare.
     pub(super) fn of_one(encoding: Encoding, body: &'a [u8]) -> Option<Self> {
-        if encoding == Encoding::Cbor {
-            return Self::of_one_cbor(body);
+        match encoding {
+            Encoding::Json => Self::read_one(Json { rest: body }),
+            Encoding::Cbor => Self::read_one(Decoder::new(body)),
         }
-        let read: PutRecordJson<'_> = serde_json::from_slice(body).ok()?;
-        let is_rare = read.dry_run == Some(true) || read.ordering.is_some();
-        (!is_rare).then_some(Self {
-            stream_name: read.stream_name,
-            stream_arn: read.stream_arn,
-            records: PutRecord {
-                partition_key: read.partition_key,
-                explicit_hash_key: read.explicit_hash_key,
-                data: read.data,
-            },
-        })
     }
 
-    fn of_one_cbor(body: &'a [u8]) -> Option<Self> {
-        let mut decoder = Decoder::new(body);
+    fn read_one(mut body: impl Document<'a>) -> Option<Self> {
         let (mut stream_name, mut stream_arn) = (None, None);
-        let mut record = CborRecord::default();
-        each_member(&mut decoder, |name, decoder| match name {
-            "StreamName" => set(&mut stream_name, text(decoder)?),
-            "StreamARN" => set(&mut stream_arn, text(decoder)?),
-            _ => record.member(name, decoder),
+        let mut record = Members::default();
+        body.each_member(|name, body| match name {
+            b"StreamName" => set(&mut stream_name, body.text()?),
+            b"StreamARN" => set(&mut stream_arn, body.text()?),
+            _ => record.member(name, body),
         })?;
-        let read = Self {
+        body.end()?;
+        Some(Self {
             stream_name,
             stream_arn,
             records: record.finish()?,
-        };
-        (decoder.position() == body.len()).then_some(read)
+        })
     }
 }
 
 /// Reads as many records as a call may have: who sends more is told so on the other way.
-fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PutRecord<'de>>, D::Error> {
-    struct Few;
-
-    impl<'de> Visitor<'de> for Few {
-        type Value = Vec<PutRecord<'de>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a few records")
+fn few<'a>(body: &mut impl Document<'a>) -> Option<Vec<PutRecord<'a>>> {
+    let mut records = Vec::with_capacity(ENTRIES_MAX);
+    body.each_item(|body| {
+        if records.len() == ENTRIES_MAX {
+            return None;
         }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-            let mut records = Vec::new();
-            while let Some(record) = items.next_element()? {
-                if records.len() == ENTRIES_MAX {
-                    return Err(A::Error::custom("more records than a call may have"));
-                }
-                records.push(record);
-            }
-            Ok(records)
-        }
-    }
-
-    deserializer.deserialize_seq(Few)
+        let mut record = Members::default();
+        body.each_member(|name, body| record.member(name, body))?;
+        records.push(record.finish()?);
+        Some(())
+    })?;
+    Some(records)
 }
 
-/// Decodes base64 into memory of its own, so that no record holds on to the memory of another.
-fn blob<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Data<'de>, D::Error> {
-    struct Base64;
-
-    impl<'de> Visitor<'de> for Base64 {
-        type Value = Data<'de>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("base64")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<Data<'de>, E> {
-            self.visit_bytes(text.as_bytes())
-        }
-
-        fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<Data<'de>, E> {
-            let decoded = base64_simd::STANDARD.decode_to_vec(text);
-            decoded.map(Data::from).map_err(E::custom)
-        }
-    }
-
-    // As bytes: base64 is checked anyway, so it need not be checked for being text.
-    deserializer.deserialize_bytes(Base64)
-}
-
+/// What was read of a record.
 #[derive(Default)]
-struct CborRecord<'a> {
-    partition_key: Option<Text<'a>>,
-    explicit_hash_key: Option<Text<'a>>,
-    data: Option<Data<'a>>,
+struct Members<'a> {
+    partition_key: Option<&'a str>,
+    explicit_hash_key: Option<&'a str>,
+    data: Option<Blob<'a>>,
 }
 
-impl<'a> CborRecord<'a> {
-    fn member(&mut self, name: &str, decoder: &mut Decoder<'a>) -> Option<()> {
+impl<'a> Members<'a> {
+    fn member(&mut self, name: &[u8], body: &mut impl Document<'a>) -> Option<()> {
         match name {
-            "PartitionKey" => set(&mut self.partition_key, text(decoder)?),
-            "ExplicitHashKey" => set(&mut self.explicit_hash_key, text(decoder)?),
-            "Data" => set(&mut self.data, Data::from(decoder.bytes().ok()?)),
+            b"PartitionKey" => set(&mut self.partition_key, body.text()?),
+            b"ExplicitHashKey" => set(&mut self.explicit_hash_key, body.text()?),
+            b"Data" => set(&mut self.data, body.blob()?),
             _ => None,
         }
     }
@@ -225,31 +171,158 @@ impl<'a> CborRecord<'a> {
     }
 }
 
-fn cbor_records<'a>(decoder: &mut Decoder<'a>) -> Option<Vec<PutRecord<'a>>> {
-    let mut left = decoder.array().ok()?;
-    let mut records = Vec::new();
-    while more(decoder, &mut left)? {
-        if records.len() == ENTRIES_MAX {
-            return None;
-        }
-        let mut record = CborRecord::default();
-        each_member(decoder, |name, decoder| record.member(name, decoder))?;
-        records.push(record.finish()?);
+/// Sets what is set once.
+fn set<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+    if slot.is_some() {
+        return None;
     }
-    Some(records)
+    *slot = Some(value);
+    Some(())
 }
 
-/// Goes through the members of a map.
-fn each_member<'a>(
-    decoder: &mut Decoder<'a>,
-    mut member: impl FnMut(&str, &mut Decoder<'a>) -> Option<()>,
-) -> Option<()> {
-    let mut left = decoder.map().ok()?;
-    while more(decoder, &mut left)? {
-        let name = decoder.str().ok()?;
-        member(name, decoder)?;
+/// What is read value by value.
+trait Document<'a>: Sized {
+    /// Goes through the members of a map: `member` reads the value.
+    fn each_member(&mut self, member: impl FnMut(&'a [u8], &mut Self) -> Option<()>) -> Option<()>;
+
+    /// Goes through the items of a list: `item` reads one.
+    fn each_item(&mut self, item: impl FnMut(&mut Self) -> Option<()>) -> Option<()>;
+
+    fn text(&mut self) -> Option<&'a str>;
+
+    fn blob(&mut self) -> Option<Blob<'a>>;
+
+    /// Makes sure that nothing is left.
+    fn end(&mut self) -> Option<()>;
+}
+
+/// Which bytes end a text or are not plain in it: quotes, escapes and what cannot be seen.
+const IS_SPECIAL: [bool; 256] = {
+    let mut is_special = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        is_special[byte] = byte < 0x20 || byte == b'"' as usize || byte == b'\\' as usize;
+        byte += 1;
     }
-    Some(())
+    is_special
+};
+
+/// JSON in which no text has an escape.
+struct Json<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Json<'a> {
+    /// Takes what is between two signs, in pieces that commas separate.
+    fn each(
+        &mut self,
+        [open, close]: [u8; 2],
+        mut piece: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.sign(open)?;
+        if self.sign(close).is_some() {
+            return Some(());
+        }
+        loop {
+            piece(self)?;
+            if self.sign(b',').is_none() {
+                return self.sign(close);
+            }
+        }
+    }
+
+    /// Takes a sign, and the blanks before it.
+    fn sign(&mut self, sign: u8) -> Option<()> {
+        self.skip_blanks();
+        self.rest = self.rest.strip_prefix(&[sign])?;
+        Some(())
+    }
+
+    fn skip_blanks(&mut self) {
+        while let [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+    }
+
+    /// Takes a text that is not long.
+    fn short(&mut self) -> Option<&'a [u8]> {
+        self.sign(b'"')?;
+        let ends_it = |byte: &u8| IS_SPECIAL[usize::from(*byte)];
+        let end = self.rest.iter().position(ends_it)?;
+        let (text, rest) = self.rest.split_at(end);
+        self.rest = rest.strip_prefix(b"\"")?;
+        Some(text)
+    }
+}
+
+impl<'a> Document<'a> for Json<'a> {
+    fn each_member(
+        &mut self,
+        mut member: impl FnMut(&'a [u8], &mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.each(*b"{}", |json| {
+            let name = json.short()?;
+            json.sign(b':')?;
+            member(name, json)
+        })
+    }
+
+    fn each_item(&mut self, item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.each(*b"[]", item)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.short()?).ok()
+    }
+
+    fn blob(&mut self) -> Option<Blob<'a>> {
+        self.sign(b'"')?;
+        // Whatever is before it, if it is not base64, is found when it is decoded.
+        let end = memchr(b'"', self.rest)?;
+        let text = &self.rest[..end];
+        self.rest = &self.rest[end + 1..];
+        let len = STANDARD.decoded_length(text).ok()?;
+        Some(Blob::Base64(text, len))
+    }
+
+    fn end(&mut self) -> Option<()> {
+        self.skip_blanks();
+        self.rest.is_empty().then_some(())
+    }
+}
+
+impl<'a> Document<'a> for Decoder<'a> {
+    fn each_member(
+        &mut self,
+        mut member: impl FnMut(&'a [u8], &mut Self) -> Option<()>,
+    ) -> Option<()> {
+        let mut left = self.map().ok()?;
+        while more(self, &mut left)? {
+            let name = self.str().ok()?;
+            member(name.as_bytes(), self)?;
+        }
+        Some(())
+    }
+
+    fn each_item(&mut self, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        let mut left = self.array().ok()?;
+        while more(self, &mut left)? {
+            item(self)?;
+        }
+        Some(())
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        self.str().ok()
+    }
+
+    fn blob(&mut self) -> Option<Blob<'a>> {
+        self.bytes().ok().map(Blob::Plain)
+    }
+
+    fn end(&mut self) -> Option<()> {
+        (self.position() == self.input().len()).then_some(())
+    }
 }
 
 /// Whether another item follows, of a length that is said or up to a break.
@@ -268,15 +341,81 @@ fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Option<bool> {
     }
 }
 
-fn text<'a>(decoder: &mut Decoder<'a>) -> Option<Text<'a>> {
-    decoder.str().ok().map(|text| Text(Cow::Borrowed(text)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Sets what is set once.
-fn set<T>(slot: &mut Option<T>, value: T) -> Option<()> {
-    if slot.is_some() {
-        return None;
+    /// Key and data of each record, if the body is read.
+    fn read(body: &str) -> Option<Vec<(&str, Vec<u8>)>> {
+        let body = PutBody::of_many(Encoding::Json, body.as_bytes())?;
+        assert_eq!(body.stream_name, Some("tea"));
+        let bytes = body.records.iter().map(|record| record.data.room_bytes());
+        let mut room = vec![MaybeUninit::uninit(); bytes.sum()];
+        let mut room = &mut room[..];
+        let records = body.records.iter().map(|record| {
+            let data = record.data.decode(&mut room)?;
+            assert_eq!(data.as_slice().len(), record.data.len());
+            Some((record.partition_key?, data.as_slice().to_vec()))
+        });
+        let records: Option<Vec<_>> = records.collect();
+        assert!(records.is_none() || room.is_empty());
+        records
     }
-    *slot = Some(value);
-    Some(())
+
+    #[test]
+    fn records_large_and_small_are_read_in_their_order_whatever_is_between_the_signs() {
+        let sizes = [3, 0, 1024, COPIED_BODY_BYTES_MAX, 5000, 1];
+        let records = sizes.map(|size| {
+            let data = STANDARD.encode_to_string(vec![b'x'; size]);
+            format!("\n{{ \"Data\" :\t\"{data}\"\r, \"PartitionKey\":\"ä{size}\"}} ")
+        });
+        let body = format!(
+            " {{\"Records\":[{}],\"StreamName\":\"tea\"}}\n",
+            records.join(",")
+        );
+        let read = read(&body).expect("it is as it should be");
+        for ((key, data), size) in read.into_iter().zip(sizes) {
+            assert_eq!(key, format!("ä{size}"));
+            assert_eq!(data, vec![b'x'; size]);
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_as_expected_is_left_to_the_other_way() {
+        let record = r#"{"PartitionKey":"k","Data":"YQ=="}"#;
+        let whole = format!(r#"{{"StreamName":"tea","Records":[{record}]}}"#);
+        assert_eq!(read(&whole), Some(vec![("k", b"a".to_vec())]));
+        for (from, to) in [
+            ("YQ==", "YQ"),
+            ("YQ==", "Y===="),
+            ("YQ==", "YR=="),
+            ("YQ==", "Y Q="),
+            ("YQ==", r"\/Q=="),
+            ("YQ==", r"YQ\u003d"),
+            ("\"YQ==\"", "null"),
+            ("\"k\"", "null"),
+            ("\"k\"", r#""\u006b""#),
+            ("\"k\"", "\"\n\""),
+            ("\"k\"", "\"k\",\"PartitionKey\":\"k\""),
+            ("\"k\"", "\"k\",\"Colour\":1"),
+            ("}]", "},]"),
+            ("}]", "}"),
+            ("]}", "]"),
+            ("]}", "],}"),
+            ("]}", "]}}"),
+            ("]}", "],\"DryRun\":true}"),
+            ("{\"Str", "[{\"Str"),
+            (":", "="),
+            ("\"tea\"", "'tea'"),
+        ] {
+            let other = whole.replacen(from, to, 1);
+            assert_ne!(other, whole, "{from}");
+            assert_eq!(read(&other), None, "{other}");
+        }
+        let many = vec![record; ENTRIES_MAX + 1].join(",");
+        assert_eq!(read(&whole.replacen(record, &many, 1)), None);
+        let most = vec![record; ENTRIES_MAX].join(",");
+        let most = whole.replacen(record, &most, 1);
+        assert_eq!(read(&most).map(|read| read.len()), Some(ENTRIES_MAX));
+    }
 }

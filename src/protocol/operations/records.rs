@@ -1,6 +1,8 @@
 //! Putting records.
 
-use crate::data::Data;
+use std::mem::MaybeUninit;
+
+use crate::data::{COPIED_BODY_BYTES_MAX, Data};
 use crate::error::Error;
 use crate::hash_key::HashKey;
 use crate::limits::PARTITION_KEY_CHARS_MAX;
@@ -8,7 +10,7 @@ use crate::producer::PutRecordsOutput;
 use crate::protocol::codec::Encoding;
 use crate::protocol::exception::Exception;
 use crate::protocol::json;
-use crate::protocol::operations::put_body::{PutBody, PutRecord};
+use crate::protocol::operations::put_body::{PutBody, PutRecord, Room};
 use crate::protocol::operations::{Call, Operation, Outcome, Output};
 use crate::protocol::shape::{Input, Member, Shape};
 use crate::protocol::shapes::{
@@ -84,22 +86,25 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// The record of a body, if it is within all bounds.
-    fn expected(record: &'a mut PutRecord<'_>, stream: &Stream) -> Option<Self> {
-        let key = record.partition_key.as_deref();
+    fn expected(record: &PutRecord<'a>, stream: &Stream, room: &mut &'a mut Room) -> Option<Self> {
+        let key = record.partition_key;
         // A key of so many bytes has no more characters.
         let has_key = key.is_none_or(|key| !key.is_empty() && key.len() <= PARTITION_KEY_CHARS_MAX);
         let is_number = |text: &str| {
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
             digits && (1..=39).contains(&text.len()) && (text == "0" || !text.starts_with('0'))
         };
-        let explicit = record.explicit_hash_key.as_deref();
+        let explicit = record.explicit_hash_key;
         let expected = has_key
             && explicit.is_none_or(is_number)
-            && record.data.as_slice().len() <= stream.record_bytes_max();
-        expected.then(|| Self {
+            && record.data.len() <= stream.record_bytes_max();
+        if !expected {
+            return None;
+        }
+        Some(Self {
             partition_key: key,
             explicit_hash_key: explicit,
-            data: std::mem::replace(&mut record.data, Data::from(&[])),
+            data: record.data.decode(room)?,
         })
     }
 
@@ -166,10 +171,11 @@ fn put_entry(call: &Call<'_>, stream: &Stream, entry: PutEntry<'_>, is_encrypted
 
 /// Puts the record of a body that is as bodies should be; `None` if this one is not.
 pub(super) fn put_record_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome> {
-    let mut body = PutBody::of_one(call.encoding, body)?;
+    let body = PutBody::of_one(call.encoding, body)?;
     let stream = expected_stream(call, &body)?;
     let distributor = Distributor::of(call, &stream);
-    let asked = Asked::expected(&mut body.records, &stream)?;
+    let mut room = [const { MaybeUninit::uninit() }; COPIED_BODY_BYTES_MAX];
+    let asked = Asked::expected(&body.records, &stream, &mut &mut room[..])?;
     let entry = match distributor.entry(asked, "partitionKey") {
         Ok(entry) => entry,
         Err(exception) => return Some(Err(exception)),
@@ -179,20 +185,24 @@ pub(super) fn put_record_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome
 
 /// Puts the records of a body that is as bodies should be; `None` if this one is not.
 pub(super) fn put_records_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome> {
-    let mut body = PutBody::of_many(call.encoding, body)?;
+    let body = PutBody::of_many(call.encoding, body)?;
     let stream = expected_stream(call, &body)?;
-    if !(1..=ENTRIES_MAX).contains(&body.records.len()) {
+    if body.records.is_empty() {
         return None;
     }
-    let entries = body.records.iter_mut();
-    let entries = entries.map(|record| Asked::expected(record, &stream));
+    // All data in one piece: no record needs memory of its own until the stream has it.
+    let room_bytes = body.records.iter().map(|record| record.data.room_bytes());
+    let mut room: Vec<u8> = Vec::with_capacity(room_bytes.sum());
+    let mut room = room.spare_capacity_mut();
+    let entries = body.records.iter();
+    let entries = entries.map(|record| Asked::expected(record, &stream, &mut room));
     let entries = entries.collect::<Option<Vec<_>>>()?;
     Some(put_entries(call, &stream, entries.into_iter(), false))
 }
 
 /// The stream that a body is about, if it takes records.
 fn expected_stream<R>(call: &Call<'_>, body: &PutBody<'_, R>) -> Option<Stream> {
-    let name = match (&body.stream_name, &body.stream_arn) {
+    let name = match (body.stream_name, body.stream_arn) {
         (Some(name), None) => name,
         (None, Some(arn)) => call.stream_of_arn(arn).ok()?,
         _ => return None,
