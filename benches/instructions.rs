@@ -60,6 +60,7 @@ const WORKLOADS: &[(&str, fn())] = &[
     ("pull_views", pull_views),
     ("pull_owned", pull_owned),
     ("pull_views_handle", pull_views_handle),
+    ("pull_one", pull_one),
     ("poll_empty", poll_empty),
 ];
 
@@ -144,6 +145,16 @@ mod counted {
             records += batch.len();
         }
         records
+    }
+
+    #[inline(never)]
+    pub fn ones(iterator: &mut ShardIterator) {
+        for _ in 0..RECORDS {
+            let batch = iterator.get_records(1).expect("no limits");
+            for record in &batch {
+                black_box((record.partition_key(), record.data()));
+            }
+        }
     }
 
     #[inline(never)]
@@ -241,6 +252,10 @@ fn pull_owned() {
 fn pull_views_handle() {
     let mut iterator = filled(1024);
     assert_eq!(counted::views(&mut iterator), RECORDS);
+}
+
+fn pull_one() {
+    counted::ones(&mut filled(100));
 }
 
 fn poll_empty() {

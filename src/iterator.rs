@@ -118,9 +118,6 @@ impl ShardIterator {
     /// [`Error::StreamNotFound`] once the stream was deleted. The position stays.
     #[inline]
     pub fn get_records(&mut self, limit: usize) -> Result<RecordBatch, Error> {
-        if self.bell.is_none() {
-            return self.pull(limit);
-        }
         // The bell is set again whatever comes of the pull, also a panic.
         let this = BellSet(self);
         this.0.pull(limit)
@@ -150,7 +147,7 @@ impl ShardIterator {
         until: impl FnOnce(&dyn Clock) -> Duration,
     ) -> Result<RecordBatch, Error> {
         if self.may_pull(limit) {
-            let batch = self.get_records_in_time(limit)?;
+            let batch = self.get_records_in_time(limit, true)?;
             if batch.is_news() {
                 return Ok(batch);
             }
@@ -166,7 +163,7 @@ impl ShardIterator {
             };
             let clock = &*shard.settings().clock;
             let news = block_until(clock, deadline, || shard.has_news(cursor), register);
-            let batch = self.get_records_in_time(limit)?;
+            let batch = self.get_records_in_time(limit, false)?;
             if batch.is_news() || !news {
                 return Ok(batch);
             }
@@ -174,8 +171,8 @@ impl ShardIterator {
     }
 
     /// Pulls records, after a moment if a writer is at it.
-    fn get_records_in_time(&mut self, limit: usize) -> Result<RecordBatch, Error> {
-        self.pace.linger();
+    fn get_records_in_time(&mut self, limit: usize, at_once: bool) -> Result<RecordBatch, Error> {
+        self.pace.linger(at_once);
         let batch = self.get_records(limit)?;
         self.pace.note(batch.len());
         Ok(batch)
@@ -429,12 +426,15 @@ impl ShardIterator {
     }
 }
 
-/// Sets an iterator's bell when it is dropped.
+/// Sets an iterator's bell, if it has one, when it is dropped.
 struct BellSet<'a>(&'a mut ShardIterator);
 
 impl Drop for BellSet<'_> {
+    #[inline]
     fn drop(&mut self) {
-        self.0.set_bell();
+        if self.0.bell.is_some() {
+            self.0.set_bell();
+        }
     }
 }
 

@@ -130,11 +130,12 @@ pub use hash_key::{HashKey, HashKeyRange, ParseHashKeyError};
 pub use iterator::{Batches, ShardIterator};
 #[doc(inline)]
 pub use limits::Limits;
+pub use log::Record;
 pub use partition_key::{AsPartitionKey, PartitionKey};
 pub use positions::{ParseSubscriptionPositionsError, SubscriptionPositions};
 pub use producer::{Producer, PutRecordOutput, PutRecordsOutput};
 pub use put_entry::{EntryKey, PutEntry};
-pub use record::{Record, RecordView};
+pub use record::RecordView;
 pub use registry::{Registry, RegistryBuilder};
 pub use sequence::{ParseSequenceNumberError, SequenceNumber};
 pub use shard::{ChildShard, OnFull, RecordBatch, RecordViews, Records, Shard, ShardMetrics};

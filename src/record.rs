@@ -1,4 +1,4 @@
-//! Records: as a batch shows them, and owned.
+//! Records as a batch shows them, and what numbers them.
 
 use std::fmt;
 
@@ -71,15 +71,6 @@ impl<'a> RecordView<'a> {
     pub const fn shard_id(&self) -> ShardId {
         self.origin.shard_id
     }
-
-    /// The record as a value of its own. Small data is copied;
-    /// [`RecordBatch::records`](crate::RecordBatch::records) copies none.
-    pub fn to_record(&self) -> Record {
-        let data = self
-            .handle
-            .map_or_else(|| Bytes::copy_from_slice(self.data), Bytes::clone);
-        Record::new(self, data)
-    }
 }
 
 impl fmt::Debug for RecordView<'_> {
@@ -95,117 +86,8 @@ impl fmt::Debug for RecordView<'_> {
     }
 }
 
-/// A record as a value of its own: it may outlive its batch, and be sent anywhere.
-///
-/// Its data shares the memory of the stream. Data that was copied (see [`Data`](crate::Data): up to 512
-/// bytes, or about 2,000 if they were no [`Bytes`]) lies in a chunk, of 64 KiB at most, that stays in
-/// memory, with the larger data that it keeps, as long as any such record of it is held: copy what is
-/// kept for long. Larger data keeps only itself.
-///
-/// Equal records have the same shard id, sequence number, time of arrival, key and data: the same
-/// record is equal however often it is read.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Record {
-    origin: Origin,
-    place: u64,
-    arrival_ms: u64,
-    partition_key: OwnedKey,
-    data: Bytes,
-}
-
-/// Short keys lie in the record itself: that is cheaper than counting references.
-///
-/// A key has one form, so that equal keys are equal: short if it fits, with zeros behind it.
-#[derive(Clone, PartialEq, Eq)]
-enum OwnedKey {
-    Short {
-        len: u8,
-        bytes: [u8; SHORT_KEY_BYTES],
-    },
-    Long(Box<str>),
-}
-
-const SHORT_KEY_BYTES: usize = 30;
-
-impl Record {
-    #[inline]
-    pub(crate) fn new(view: &RecordView<'_>, data: Bytes) -> Self {
-        Self {
-            origin: view.origin,
-            place: view.place,
-            arrival_ms: view.arrival_ms,
-            partition_key: OwnedKey::new(view.partition_key),
-            data,
-        }
-    }
-
-    /// The number that the record was given, unique and increasing in its shard.
-    pub fn sequence_number(&self) -> SequenceNumber {
-        self.origin.sequence_number(self.place, self.arrival_ms)
-    }
-
-    /// When the stream accepted the record; never earlier than the record before it.
-    pub const fn approximate_arrival_timestamp(&self) -> Timestamp {
-        Timestamp::from_millis(self.arrival_ms)
-    }
-
-    /// The key that it was put with.
-    pub fn partition_key(&self) -> &str {
-        self.partition_key.as_str()
-    }
-
-    /// The data.
-    pub const fn data(&self) -> &Bytes {
-        &self.data
-    }
-
-    /// The data, without the rest.
-    pub fn into_data(self) -> Bytes {
-        self.data
-    }
-
-    /// The shard that it lies in.
-    pub const fn shard_id(&self) -> ShardId {
-        self.origin.shard_id
-    }
-}
-
-impl fmt::Debug for Record {
-    /// Shows no data and no key: they may be secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_record(
-            f,
-            "Record",
-            self.origin,
-            self.sequence_number(),
-            self.data.len(),
-        )
-    }
-}
-
-impl OwnedKey {
-    #[inline]
-    fn new(key: &str) -> Self {
-        match u8::try_from(key.len()) {
-            Ok(len) if key.len() <= SHORT_KEY_BYTES => {
-                let mut bytes = [0; SHORT_KEY_BYTES];
-                bytes[..key.len()].copy_from_slice(key.as_bytes());
-                Self::Short { len, bytes }
-            }
-            _ => Self::Long(key.into()),
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Short { len, bytes } => std::str::from_utf8(&bytes[..usize::from(*len)])
-                .expect("the bytes were copied from a str"),
-            Self::Long(key) => key,
-        }
-    }
-}
-
-fn debug_record(
+/// Shows no data and no key: they may be secret.
+pub(crate) fn debug_record(
     f: &mut fmt::Formatter<'_>,
     name: &str,
     origin: Origin,

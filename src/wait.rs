@@ -7,18 +7,25 @@ use std::time::Duration;
 use crate::clock::{Clock, Parker};
 use crate::sync::{MODELLED, spin_loop, thread_local, yield_now};
 
-/// Looks so often before it sleeps, and waits twice as long between each two looks: about a
-/// microsecond in all.
+/// Looks so often before it sleeps: for one to seven microseconds in all, as the processor has it.
 ///
 /// In a model once is as good as often.
-const SPIN_STEPS: u32 = if MODELLED { 1 } else { 7 };
+const LOOKS: u32 = if MODELLED { 1 } else { 32 };
+/// Between two looks: less than a line takes from one core to another. While nothing happens, a look costs
+/// nobody anything; to wait twice as long for each cost a dialogue two fifths of its time.
+const LOOK_SPINS: u32 = 4;
 /// Then lets other threads run so often: in all, about as long as it takes to put a thread to sleep
 /// and wake it, so that whether to sleep was decided at twice the least cost, at most.
 const YIELDS: u32 = if MODELLED { 0 } else { 16 };
-/// How long a reader at the tip leaves a busy writer alone: one to three microseconds.
+/// How long a reader at the tip leaves a writer alone: one to three microseconds.
 const LINGER_SPINS: u32 = 64;
-/// A reader that gets so many records at once is not at the tip.
-const LINGER_RECORDS: usize = 256;
+/// How long, at most, one that is busy, and has been while the reader looked at what it got.
+const LINGER_SPINS_MAX: u32 = 8 * LINGER_SPINS;
+/// A writer is busy that has put so many records since the last look.
+const BUSY_RECORDS: usize = 32;
+/// A reader that gets so many records at once need not wait longer for more; nor, if it did not wait, is
+/// it at the tip.
+const LINGER_RECORDS: usize = 512;
 
 /// Blocks until `is_over` or the clock's monotonic time has reached `deadline`; says whether it is
 /// over. `register` has a waker called when it may be; it says `None` if it is already. What it
@@ -33,17 +40,17 @@ pub(crate) fn block_until<G>(
         static PARKER: Parker = Parker::new();
     }
     #[cfg(feature = "testing")]
-    let (spin_steps, yields) = match clock.stands_still() {
+    let (looks, yields) = match clock.stands_still() {
         true => (0, 0),
-        false => (SPIN_STEPS, YIELDS),
+        false => (LOOKS, YIELDS),
     };
     #[cfg(not(feature = "testing"))]
-    let (spin_steps, yields) = (SPIN_STEPS, YIELDS);
-    for step in 0..spin_steps {
+    let (looks, yields) = (LOOKS, YIELDS);
+    for _ in 0..looks {
         if is_over() {
             return true;
         }
-        for _ in 0..1 << step {
+        for _ in 0..LOOK_SPINS {
             spin_loop();
         }
     }
@@ -70,32 +77,40 @@ pub(crate) fn block_until<G>(
 ///
 /// Every look at the tip takes its line away from the writer, who has to fetch it back: for both
 /// together that costs several times what a put does. So a reader that finds a few records at the
-/// tip leaves the writer alone for a moment before it looks again; one that finds a single record,
-/// as in a dialogue, does not.
+/// tip leaves the writer alone for a moment before it looks again, and longer if it goes on finding
+/// many; one that finds a single record, as in a dialogue, does not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    lingers: bool,
+    spins: u32,
 }
 
 impl Pace {
     pub(crate) const fn new() -> Self {
-        Self { lingers: false }
+        Self { spins: 0 }
     }
 
-    /// To be called before a look.
+    /// To be called before a look; `at_once` if the reader did not have to wait for news.
     #[inline]
-    pub(crate) fn linger(self) {
-        if self.lingers {
-            for _ in 0..LINGER_SPINS {
-                spin_loop();
-            }
+    pub(crate) fn linger(self, at_once: bool) {
+        let spins = if at_once {
+            LINGER_SPINS_MAX
+        } else {
+            LINGER_SPINS
+        };
+        for _ in 0..self.spins.min(spins) {
+            spin_loop();
         }
     }
 
     /// To be told how many records the look has found.
     #[inline]
     pub(crate) fn note(&mut self, records: usize) {
-        self.lingers = (2..LINGER_RECORDS).contains(&records);
+        self.spins = match records {
+            0 | 1 => 0,
+            2..BUSY_RECORDS => LINGER_SPINS,
+            BUSY_RECORDS..LINGER_RECORDS => (self.spins * 2).clamp(LINGER_SPINS, LINGER_SPINS_MAX),
+            LINGER_RECORDS.. => self.spins,
+        };
     }
 }
 

@@ -54,10 +54,12 @@ const _: () =
 /// What a record takes beyond its key and data, at most: header, number of the slot, slot, padding.
 pub(crate) const OVERHEAD_BYTES_MAX: u64 = ((1 + 1 + SLOT_UNITS + 1) * UNIT_BYTES) as u64;
 
-/// How far ahead of the frames that are read or written memory is fetched. Where one frame ends is known
-/// only once its header is there, and the processor's own prefetch begins anew with each page: this takes
-/// two fifths off a long replay, and a sixth off a batch of puts.
+/// How far ahead of the frames that are written memory is fetched. The processor's own prefetch begins anew
+/// with each page: this takes a sixth off a batch of puts.
 const AHEAD_UNITS: u32 = 256;
+/// And of those that are read. Where one frame ends is known only once its header is there: this takes two
+/// fifths off a long replay; half as far takes a tenth less off.
+const READ_AHEAD_UNITS: usize = 512;
 
 /// The largest chunk, so that every field of a packed extent has room. In a model a chunk is full
 /// after a record or two, or the model would never come to the second; its keys have few bytes.
@@ -286,6 +288,7 @@ impl Chunk {
     }
 
     /// Arrival of the first record.
+    #[inline]
     pub(crate) const fn first_arrival(&self) -> u64 {
         self.base_arrival
     }
@@ -311,9 +314,20 @@ impl Chunk {
     pub(crate) fn frames(&self, from: Extent, to: Extent) -> Frames<'_> {
         Frames {
             chunk: self,
+            units: self.units_before(to),
             at: from,
-            end_units: to.units,
         }
+    }
+
+    /// The units before an extent.
+    #[inline]
+    fn units_before(&self, end: Extent) -> &[u64] {
+        let units = end.units as usize;
+        assert!(units <= self.units.len());
+        // SAFETY: what lies before an extent is only read as long as the chunk is held (invariants 2
+        // and 3), or as long as its one writer looks at it; `UnsafeCell<u64>` is laid out as `u64`.
+        // Handles, which change inside when they are cloned, lie elsewhere.
+        unsafe { slice::from_raw_parts(self.units.as_ptr().cast(), units) }
     }
 
     /// Drops the handles of all frames, each even if another's drop panics. User code may run: call
@@ -332,27 +346,17 @@ impl Chunk {
         calls.finish();
     }
 
+    /// Where in memory a place of it lies, for [`prefetch_record`].
     #[inline]
-    fn unit(&self, unit: u32) -> u64 {
-        // SAFETY: callers pass a unit of a published frame, which is only read from now on; the
-        // index is checked.
-        unsafe { *self.units.read_one(unit as usize).get() }
+    pub(super) fn address(&self, at: Extent) -> usize {
+        let at = self.units.as_ptr().wrapping_add(at.units as usize);
+        at.addr()
     }
 
-    /// Has a unit fetched that will be read or written soon, if there is such a unit.
+    /// Has a unit fetched that will be written soon, if there is such a unit.
     #[inline]
     fn prefetch(&self, unit: u32) {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
-            let unit = self.units.as_ptr().wrapping_add(unit as usize);
-            // SAFETY: a prefetch reads nothing, may be of any address, and needs SSE, which each
-            // processor of the architecture has.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(unit.cast()) };
-        }
-        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        let _no_such_instruction = unit;
+        prefetch(self.units.as_ptr().wrapping_add(unit as usize).cast());
     }
 
     /// The units in which the handle with a number lies.
@@ -538,8 +542,9 @@ pub(crate) struct Sealed {
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     chunk: &'a Chunk,
+    /// As those of [`Frames`].
+    units: &'a [u64],
     start: Extent,
-    end: Extent,
     header: Header,
 }
 
@@ -552,8 +557,8 @@ impl<'a> Frame<'a> {
 
     /// Where the next frame begins.
     #[inline]
-    pub(crate) const fn end(&self) -> Extent {
-        self.end
+    pub(crate) fn end(&self) -> Extent {
+        self.start.past(self.header)
     }
 
     #[inline]
@@ -578,7 +583,7 @@ impl<'a> Frame<'a> {
         if !self.header.is_out_of_line() {
             return None;
         }
-        let number = self.chunk.unit(self.start.units + 1);
+        let number = self.units[self.start.units as usize + 1];
         let slot = self.chunk.slot(usize::try_from(number).ok()?);
         let slot = handle_in(self.chunk.units.read(slot));
         // SAFETY: the frame is published and out of line, so it has the number of a slot in which
@@ -605,23 +610,33 @@ impl<'a> Frame<'a> {
             origin,
             place: self.place(),
             arrival_ms: self.arrival(),
-            // SAFETY: `OpenChunk::append` copied these bytes from a `str`.
+            // SAFETY: as in `partition_key`.
             partition_key: unsafe { std::str::from_utf8_unchecked(key) },
             data: handle.map_or(copied, |handle| handle),
             handle,
         }
     }
 
+    /// The partition key, of whatever record.
+    #[inline]
+    pub(crate) fn partition_key(&self) -> &'a str {
+        let from = if self.header.is_out_of_line() { 2 } else { 1 };
+        let key = &self.body(from)[..self.header.key_bytes()];
+        // SAFETY: `OpenChunk::append` copied these bytes from a `str`.
+        unsafe { std::str::from_utf8_unchecked(key) }
+    }
+
     /// The frame's bytes from a unit on: the key, and data that was copied in.
     #[inline]
     fn body(&self, from: usize) -> &'a [u8] {
-        let units = self.start.units as usize + from..self.end.units as usize;
-        let units = self.chunk.units.read(units);
+        let at = self.start.units as usize;
+        let end = at + self.header.units() as usize;
+        self.chunk.units.note_read(at + from..end);
+        debug_assert!(end <= self.units.len());
         let len = self.header.body_bytes() - (from - 1) * UNIT_BYTES;
-        assert!(len <= size_of_val(units));
-        // SAFETY: the frame is published, so its units are only read as long as the chunk is
-        // held; `UnsafeCell<u64>` is laid out as `u64`, all of whose bytes are initialized.
-        unsafe { slice::from_raw_parts(units.as_ptr().cast(), len) }
+        // SAFETY: `units` end where a frame does, and this one begins before that (invariant 3): all of
+        // it lies within them. A body is as long as its header says; all bytes of `u64` are initialized.
+        unsafe { slice::from_raw_parts(self.units.as_ptr().add(at + from).cast(), len) }
     }
 }
 
@@ -629,8 +644,42 @@ impl<'a> Frame<'a> {
 #[derive(Clone)]
 pub(crate) struct Frames<'a> {
     chunk: &'a Chunk,
+    /// Those of the chunk up to the end of the last frame.
+    units: &'a [u64],
     at: Extent,
-    end_units: u32,
+}
+
+impl<'a> Frames<'a> {
+    /// The record that the next frame holds.
+    ///
+    /// In two arms that look the same, in each of which it is known where the data lies: so that is looked
+    /// at once for a record, not twice.
+    #[inline]
+    #[expect(clippy::if_same_then_else, reason = "each arm becomes shorter")]
+    pub(crate) fn next_view(&mut self, origin: Origin) -> Option<RecordView<'a>> {
+        let frame = self.peek()?;
+        if frame.header.is_out_of_line() {
+            self.at = frame.end();
+            Some(frame.view(origin))
+        } else {
+            self.at = frame.end();
+            Some(frame.view(origin))
+        }
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<Frame<'a>> {
+        let at = self.at.units as usize;
+        let header = self.units.get(at)?;
+        self.chunk.units.note_read(at..at + 1);
+        prefetch(ptr::from_ref(header).wrapping_add(READ_AHEAD_UNITS));
+        Some(Frame {
+            chunk: self.chunk,
+            units: self.units,
+            start: self.at,
+            header: Header(*header),
+        })
+    }
 }
 
 impl<'a> Iterator for Frames<'a> {
@@ -638,20 +687,33 @@ impl<'a> Iterator for Frames<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Frame<'a>> {
-        if self.at.units >= self.end_units {
-            return None;
-        }
-        self.chunk.prefetch(self.at.units + AHEAD_UNITS);
-        let header = Header(self.chunk.unit(self.at.units));
-        let (start, end) = (self.at, self.at.past(header));
-        self.at = end;
-        Some(Frame {
-            chunk: self.chunk,
-            start,
-            end,
-            header,
-        })
+        let frame = self.peek()?;
+        self.at = frame.end();
+        Some(frame)
     }
+}
+
+/// Has the two cache lines fetched that a small record at an address lies on.
+#[inline]
+pub(super) fn prefetch_record(address: usize) {
+    let record = ptr::without_provenance::<u64>(address);
+    prefetch(record);
+    prefetch(record.wrapping_add(64 / UNIT_BYTES));
+}
+
+/// Has a unit fetched that will be read or written soon, if there is such a unit.
+#[inline]
+fn prefetch(unit: *const u64) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+        // SAFETY: a prefetch reads nothing, may be of any address, and needs SSE, which each
+        // processor of the architecture has.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(unit.cast()) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _no_such_instruction = unit;
 }
 
 /// Copies bytes; a few, as most keys have, with two moves instead of a call.
@@ -691,17 +753,90 @@ pub(crate) struct Memory {
 
 impl AsRef<[u8]> for Memory {
     fn as_ref(&self) -> &[u8] {
-        let units = self.chunk.units.read(0..self.end.units as usize);
-        // SAFETY: units before a published extent are only read as long as the chunk is held,
-        // and `self` holds it; see `Frame::body`. Handles, which change inside when they are
-        // cloned, lie elsewhere.
+        self.chunk.units.note_read(0..self.end.units as usize);
+        let units = self.chunk.units_before(self.end);
+        // SAFETY: the same memory; all bytes of `u64` are initialized.
         unsafe { slice::from_raw_parts(units.as_ptr().cast(), size_of_val(units)) }
+    }
+}
+
+/// A copy of a partition key.
+///
+/// It is here because asking bytes whether they are text, each time that somebody wants to see the
+/// key, costs as much as all the rest of an owned record.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct OwnedKey(Key);
+
+/// A key has one form, so that equal keys are equal: short if it fits, with zeros behind it.
+///
+/// Short keys lie in the record itself: that is cheaper than counting references.
+#[derive(Clone, PartialEq, Eq)]
+enum Key {
+    Short { len: u8, bytes: ShortKey },
+    Long(Box<str>),
+}
+
+/// Whole words: so a record is moved by words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(align(8))]
+struct ShortKey([u8; SHORT_KEY_BYTES_MAX]);
+
+const SHORT_KEY_BYTES_MAX: usize = 24;
+
+impl OwnedKey {
+    #[inline]
+    pub(crate) fn new(key: &str) -> Self {
+        let len = match u8::try_from(key.len()) {
+            Ok(len) if key.len() <= SHORT_KEY_BYTES_MAX => len,
+            _ => return Self(Key::Long(key.into())),
+        };
+        let key = key.as_bytes();
+        let mut bytes = [0; SHORT_KEY_BYTES_MAX];
+        match (
+            key.first_chunk::<UNIT_BYTES>(),
+            key.last_chunk::<UNIT_BYTES>(),
+        ) {
+            // As most are: two words, which is cheaper than a call that copies. Of the last one, what the
+            // first one has as well is shifted out: in two steps, since it may be all of it.
+            (Some(first), Some(last)) if key.len() <= 2 * UNIT_BYTES => {
+                let half = (2 * UNIT_BYTES - key.len()) * 4;
+                let behind_first = u64::from_le_bytes(*last) >> half >> half;
+                bytes[..UNIT_BYTES].copy_from_slice(first);
+                bytes[UNIT_BYTES..2 * UNIT_BYTES].copy_from_slice(&behind_first.to_le_bytes());
+            }
+            _ => bytes[..key.len()].copy_from_slice(key),
+        }
+        let bytes = ShortKey(bytes);
+        Self(Key::Short { len, bytes })
+    }
+
+    #[inline]
+    pub(crate) fn as_str(&self) -> &str {
+        match &self.0 {
+            Key::Short { len, bytes } => {
+                let key = &bytes.0[..usize::from(*len)];
+                // SAFETY: `new`, which alone makes one, has copied these bytes, and so many of them,
+                // from a `str`.
+                unsafe { std::str::from_utf8_unchecked(key) }
+            }
+            Key::Long(key) => key,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_owned_key_is_the_text_that_it_was_made_of() {
+        let text = "aä€𝄞bcdefghijklmnopqrstuvwxyz0123456789".repeat(8);
+        for (end, _) in text.char_indices() {
+            let key = OwnedKey::new(&text[..end]);
+            assert_eq!(key.as_str(), &text[..end]);
+            assert!(key == OwnedKey::new(&text.clone()[..end]));
+        }
+    }
 
     #[test]
     fn the_most_data_takes_no_more_than_the_charge_and_one_byte_more_does() {

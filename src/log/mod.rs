@@ -33,17 +33,19 @@
 use std::collections::VecDeque;
 use std::slice;
 
-use crate::sync::{Arc, AtomicU64, BriefMutex, Ordering, OwnLine};
+use crate::sync::{Arc, AtomicU64, BriefMutex, Ordering, OwnLine, PlainArc};
 
 mod chunk;
+mod owned;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use chunk::Sealed;
 pub(crate) use chunk::{
-    Chunk, Extent, Frame, Frames, Memory, OVERHEAD_BYTES_MAX, charge, data_bytes_max,
+    Chunk, Extent, Frame, Frames, Memory, OVERHEAD_BYTES_MAX, OwnedKey, charge, data_bytes_max,
 };
+pub use owned::Record;
 pub(crate) use writer::{Capacity, Writer, clean};
 
 /// Place of the first record of a log.
@@ -53,18 +55,18 @@ pub(crate) const FIRST_PLACE: u64 = 1;
 #[derive(Debug)]
 pub(crate) struct Log {
     tip: OwnLine<Tip>,
-    /// Place of the oldest retained record.
-    trim_horizon: OwnLine<AtomicU64>,
     directory: OwnLine<BriefMutex<Directory>>,
 }
 
-/// What the writer shows with each publish.
+/// What the writer shows with each publish, on one line: a reader on another core waits for it once.
 #[derive(Debug)]
 struct Tip {
     /// Place that the next record will be given; all before it may be read.
     next: AtomicU64,
     /// Packed [`Extent`] of the chunk that was open when `next` was shown.
     open_extent: AtomicU64,
+    /// Place of the oldest retained record.
+    trim_horizon: AtomicU64,
 }
 
 /// The chunks that hold retained records, the oldest first, with consecutive serial numbers.
@@ -80,7 +82,18 @@ struct Directory {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor {
     pub(crate) place: u64,
-    hint: Option<(u64, Extent)>,
+    hint: Hint,
+}
+
+/// The end of what was read last.
+#[derive(Clone, Copy, Debug)]
+struct Hint {
+    /// Of the chunk.
+    serial: u64,
+    /// Packed [`Extent`].
+    at: u64,
+    /// Where in memory that was: to have it fetched, never to read it.
+    address: usize,
 }
 
 /// The most that one read takes.
@@ -92,23 +105,49 @@ pub(crate) struct ReadLimit {
 }
 
 /// Consecutive records of one chunk.
+///
+/// Extents are packed: a batch is moved a few times, an extent is looked at once or twice.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     pub(crate) chunk: Arc<Chunk>,
-    pub(crate) from: Extent,
-    pub(crate) to: Extent,
+    from: u64,
+    to: u64,
 }
 
 /// Consecutive records of a log: what one read returns. A read within one chunk allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spans {
     first: Option<Span>,
-    more: Vec<Span>,
+    /// One word where there are none, and dropped by a function of its own.
+    more: Option<PlainArc<Vec<Span>>>,
+}
+
+/// What a reader is shown, at one moment: records up to a place, and where the last of them lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    /// Place that the next record will be given; all before it may be read.
+    pub(crate) next: u64,
+    /// Packed [`Extent`] of the chunk that was open then, or of a later one.
+    open_extent: u64,
 }
 
 impl Cursor {
     pub(crate) const fn at(place: u64) -> Self {
-        Self { place, hint: None }
+        let hint = Hint {
+            // No chunk's.
+            serial: u64::MAX,
+            at: 0,
+            address: 0,
+        };
+        Self { place, hint }
+    }
+
+    /// Has the record fetched that lies behind what was read last: another core may have just written it.
+    /// So it is on its way while the time and the chunk are looked up; a tenth to a fifth of a round trip
+    /// between two threads.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        chunk::prefetch_record(self.hint.address);
     }
 }
 
@@ -118,8 +157,8 @@ impl Log {
             tip: OwnLine(Tip {
                 next: AtomicU64::new(FIRST_PLACE),
                 open_extent: AtomicU64::new(0),
+                trim_horizon: AtomicU64::new(FIRST_PLACE),
             }),
-            trim_horizon: OwnLine(AtomicU64::new(FIRST_PLACE)),
             directory: OwnLine::default(),
         }
     }
@@ -144,61 +183,96 @@ impl Log {
         );
     }
 
-    /// How much of a chunk that has a published record may be read.
+    /// What may be read now.
     #[inline]
-    fn published(&self, chunk: &Chunk) -> Extent {
-        // In this order: once an extent of a later chunk shows, this one is sealed.
+    pub(crate) fn shown(&self) -> Shown {
+        // In this order: so the record before `next` lies in the chunk of that extent, or in one before.
+        let next = self.next();
         let open_extent = self.tip.open_extent.load(Ordering::Acquire);
-        chunk
-            .sealed()
-            .map_or_else(|| Extent::unpack(open_extent), |sealed| sealed.extent)
+        Shown { next, open_extent }
     }
 
     /// Place of the oldest retained record; `next` while there is none.
     #[inline]
     pub(crate) fn trim_horizon(&self) -> u64 {
         // Acquire: whoever sees a horizon sees a `next` that is not before it.
-        self.trim_horizon.load(Ordering::Acquire)
+        self.tip.trim_horizon.load(Ordering::Acquire)
     }
 
     /// Reads on from the cursor and moves it. Nothing is read at the end of the log, or when the
     /// record at the cursor was trimmed: look at the trim horizon again then.
-    pub(crate) fn read(&self, cursor: &mut Cursor, limit: ReadLimit) -> Spans {
-        let next = self.next();
+    #[inline]
+    pub(crate) fn read(&self, shown: Shown, cursor: &mut Cursor, limit: ReadLimit) -> Spans {
         let mut left = limit;
-        let mut spans = Spans::default();
-        while cursor.place < next && left.records > 0 {
-            let Some((chunk, from)) = self.locate(*cursor) else {
-                break;
-            };
-            let published = self.published(&chunk);
-            let rest = u64::from(published.frames - from.frames);
-            let records = rest.min(next - cursor.place).min(left.records);
-            let bytes = published.bytes - from.bytes;
-            let to = if records == rest && bytes <= left.bytes {
-                published
-            } else {
-                let at_least = u64::from(spans.is_empty());
-                let budget = ReadLimit {
-                    records,
-                    bytes: left.bytes,
-                };
-                extent_within(chunk.frames(from, published), from, at_least, budget)
-            };
-            if to == from {
-                break;
-            }
-            left.records -= u64::from(to.frames - from.frames);
-            left.bytes = left.bytes.saturating_sub(to.bytes - from.bytes);
-            cursor.place += u64::from(to.frames - from.frames);
-            cursor.hint = Some((chunk.serial, to));
-            let filled = to == published;
-            spans.push(Span { chunk, from, to });
-            if !filled {
-                break;
-            }
+        let mut spans = Spans::EMPTY;
+        spans.first = self.read_span(shown, cursor, &mut left, 1);
+        if spans.first.is_some() && cursor.place < shown.next && left.records > 0 {
+            spans.more = self.read_more(shown, cursor, left);
         }
         spans
+    }
+
+    /// Goes on reading in the chunks that follow.
+    fn read_more(
+        &self,
+        shown: Shown,
+        cursor: &mut Cursor,
+        mut left: ReadLimit,
+    ) -> Option<PlainArc<Vec<Span>>> {
+        let mut more = Vec::new();
+        while cursor.place < shown.next && left.records > 0 {
+            let Some(span) = self.read_span(shown, cursor, &mut left, 0) else {
+                break;
+            };
+            more.push(span);
+        }
+        (!more.is_empty()).then(|| PlainArc::new(more))
+    }
+
+    /// Reads on within one chunk, and takes what it has read from what is left of the limit;
+    /// `at_least` so many records whatever their bytes. `None`: not even one.
+    #[inline]
+    fn read_span(
+        &self,
+        shown: Shown,
+        cursor: &mut Cursor,
+        left: &mut ReadLimit,
+        at_least: u64,
+    ) -> Option<Span> {
+        if cursor.place >= shown.next {
+            return None;
+        }
+        let (chunk, from) = self.locate(shown, *cursor)?;
+        let published = shown.published(&chunk);
+        let rest = u64::from(published.frames - from.frames);
+        let records = rest.min(shown.next - cursor.place).min(left.records);
+        let bytes = published.bytes - from.bytes;
+        let to = if records == rest && bytes <= left.bytes {
+            published
+        } else {
+            let budget = ReadLimit {
+                records,
+                bytes: left.bytes,
+            };
+            extent_within(chunk.frames(from, published), from, at_least, budget)
+        };
+        if to == from {
+            return None;
+        }
+        let records = u64::from(to.frames - from.frames);
+        left.records -= records;
+        left.bytes = left.bytes.saturating_sub(to.bytes - from.bytes);
+        cursor.place += records;
+        cursor.hint = Hint {
+            serial: chunk.serial,
+            at: to.pack(),
+            address: chunk.address(to),
+        };
+        Some(Span {
+            chunk,
+            from: from.pack(),
+            to: to.pack(),
+        })
     }
 
     /// What `look` says of the record at a place; `None` if it is trimmed or not there yet.
@@ -207,16 +281,18 @@ impl Log {
         cursor: Cursor,
         look: impl FnOnce(Frame<'_>) -> R,
     ) -> Option<R> {
-        if cursor.place >= self.next() {
+        let shown = self.shown();
+        if cursor.place >= shown.next {
             return None;
         }
-        let (chunk, from) = self.locate(cursor)?;
-        chunk.frames(from, self.published(&chunk)).next().map(look)
+        let (chunk, from) = self.locate(shown, cursor)?;
+        chunk.frames(from, shown.published(&chunk)).next().map(look)
     }
 
     /// Place of the first retained record that arrived at `arrival` or later; `next` if none has.
     pub(crate) fn place_at_time(&self, arrival: u64) -> u64 {
-        let next = self.next();
+        let shown = self.shown();
+        let next = shown.next;
         let (chunk, following) = {
             let directory = self.directory.lock();
             let chunks = &directory.chunks;
@@ -235,7 +311,7 @@ impl Log {
         let place = chunk
             .and_then(|chunk| {
                 chunk
-                    .frames(Extent::START, self.published(&chunk))
+                    .frames(Extent::START, shown.published(&chunk))
                     .find(|frame| frame.arrival() >= planted!(arrival, "late_time": arrival + 1))
                     .map(|frame| frame.place())
             })
@@ -244,18 +320,15 @@ impl Log {
     }
 
     /// The chunk that holds the record at the cursor, and where it begins there.
-    fn locate(&self, cursor: Cursor) -> Option<(Arc<Chunk>, Extent)> {
+    fn locate(&self, shown: Shown, cursor: Cursor) -> Option<(Arc<Chunk>, Extent)> {
         let chunk = {
             let directory = self.directory.lock();
-            let hinted = cursor
-                .hint
-                .and_then(|(serial, at)| Some((directory.index_of(serial)?, at)));
-            if let Some((index, at)) = hinted {
+            if let Some(index) = directory.index_of(cursor.hint.serial) {
                 let chunk = &directory.chunks[index];
                 let is_filled =
                     |sealed: Sealed| chunk.first + u64::from(sealed.extent.frames) <= cursor.place;
                 if !chunk.sealed().is_some_and(is_filled) {
-                    return Some((Arc::clone(chunk), at));
+                    return Some((Arc::clone(chunk), Extent::unpack(cursor.hint.at)));
                 }
                 // The hint is the end of a full chunk: the record is the first of the one after.
                 return Some((Arc::clone(directory.chunks.get(index + 1)?), Extent::START));
@@ -266,7 +339,7 @@ impl Log {
             Arc::clone(&directory.chunks[after.checked_sub(1)?])
         };
         let frame = chunk
-            .frames(Extent::START, self.published(&chunk))
+            .frames(Extent::START, shown.published(&chunk))
             .nth(usize::try_from(cursor.place - chunk.first).ok()?)?;
         let at = frame.start();
         Some((chunk, at))
@@ -280,37 +353,73 @@ impl Directory {
     }
 }
 
+impl Shown {
+    /// How much may be read of a chunk that has a record before `next`.
+    #[inline]
+    fn published(self, chunk: &Chunk) -> Extent {
+        // If it is not the chunk that the extent is of, it is an earlier one, and was sealed before that
+        // extent showed.
+        chunk
+            .sealed()
+            .map_or_else(|| Extent::unpack(self.open_extent), |sealed| sealed.extent)
+    }
+}
+
 impl Span {
-    pub(crate) fn len(&self) -> usize {
-        (self.to.frames - self.from.frames) as usize
+    #[inline]
+    pub(crate) const fn from(&self) -> Extent {
+        Extent::unpack(self.from)
     }
 
+    #[inline]
+    pub(crate) const fn to(&self) -> Extent {
+        Extent::unpack(self.to)
+    }
+
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        (self.to().frames - self.from().frames) as usize
+    }
+
+    /// Never inlined: what walks frames is short as it is.
+    #[inline(never)]
     pub(crate) fn frames(&self) -> Frames<'_> {
-        self.chunk.frames(self.from, self.to)
+        self.chunk.frames(self.from(), self.to())
+    }
+
+    /// Bytes of keys and data.
+    #[inline]
+    const fn user_bytes(&self) -> u64 {
+        self.to().bytes - self.from().bytes
     }
 }
 
 impl Spans {
     pub(crate) const EMPTY: Self = Self {
         first: None,
-        more: Vec::new(),
+        more: None,
     };
 
+    #[inline]
     pub(crate) const fn first(&self) -> Option<&Span> {
         self.first.as_ref()
     }
 
+    #[inline]
     pub(crate) fn more(&self) -> &[Span] {
-        &self.more
+        self.more.as_ref().map_or(&[], |more| more)
     }
 
-    /// Arrival of the first record.
-    pub(crate) fn first_arrival(&self) -> Option<u64> {
-        self.first
-            .as_ref()?
-            .frames()
-            .next()
-            .map(|frame| frame.arrival())
+    /// Whether the first record, if there is one, arrived before `cutoff`.
+    #[inline]
+    pub(crate) fn begins_before(&self, cutoff: u64) -> bool {
+        // No record arrived before the first of its chunk.
+        let first = self
+            .first
+            .as_ref()
+            .filter(|span| span.chunk.first_arrival() < cutoff);
+        let frame = first.and_then(|span| span.frames().next());
+        frame.is_some_and(|frame| frame.arrival() < cutoff)
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -318,43 +427,38 @@ impl Spans {
     }
 
     /// How many records.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.iter().map(Span::len).sum()
     }
 
     /// Bytes of keys and data.
+    #[inline]
     pub(crate) fn user_bytes(&self) -> u64 {
-        self.iter()
-            .map(|span| span.to.bytes - span.from.bytes)
-            .sum()
+        self.iter().map(Span::user_bytes).sum()
     }
 
+    #[inline]
     pub(crate) fn iter(
         &self,
     ) -> std::iter::Chain<std::option::Iter<'_, Span>, slice::Iter<'_, Span>> {
-        self.first.iter().chain(&self.more)
+        self.first.iter().chain(self.more())
     }
 
     /// Arrival of the last record.
     pub(crate) fn last_arrival(&self) -> Option<u64> {
-        let last = self.more.last().or(self.first.as_ref())?;
+        let last = self.more().last().or(self.first.as_ref())?;
         last.frames().last().map(|frame| frame.arrival())
-    }
-
-    fn push(&mut self, span: Span) {
-        match self.first {
-            None => self.first = Some(span),
-            Some(_) => self.more.push(span),
-        }
     }
 }
 
 /// How far the frames go within the limit; `at_least` so many frames whatever their bytes.
 fn extent_within(frames: Frames<'_>, from: Extent, at_least: u64, limit: ReadLimit) -> Extent {
+    let bytes_end = from.bytes.saturating_add(limit.bytes);
     let mut to = from;
     for (taken, frame) in (0..limit.records).zip(frames) {
         let end = frame.end();
-        if end.bytes - from.bytes > limit.bytes && taken >= at_least {
+        if end.bytes > bytes_end && taken >= at_least {
             break;
         }
         to = end;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::Data;
-use crate::record::{Origin, Record};
+use crate::record::Origin;
 use crate::shard_id::ShardId;
 
 const BATCH: ReadLimit = ReadLimit {
@@ -184,7 +184,11 @@ impl Pair {
         let mut expected = self.twin.iter();
         loop {
             let before = cursor.place;
-            let spans = self.log.read(&mut cursor, ReadLimit { records, ..BATCH });
+            let spans = self.log.read(
+                self.log.shown(),
+                &mut cursor,
+                ReadLimit { records, ..BATCH },
+            );
             assert_eq!(cursor.place - before, spans.len() as u64);
             assert!(spans.len() as u64 <= records);
             if spans.is_empty() {
@@ -323,7 +327,7 @@ proptest! {
             let expected = (fitting.count() as u64)
                 .clamp(1, records)
                 .min((sizes.len() - at) as u64);
-            let spans = pair.log.read(&mut cursor, ReadLimit { records, bytes });
+            let spans = pair.log.read(pair.log.shown(), &mut cursor, ReadLimit { records, bytes });
             prop_assert_eq!(spans.len() as u64, expected);
         }
     }
@@ -350,7 +354,11 @@ fn a_batch_shows_as_a_whole_though_it_fills_many_chunks() {
         pair.put_unseen(400);
         assert_eq!(pair.log.next(), 2, "record {place} shows too early");
         let mut cursor = Cursor::at(FIRST_PLACE);
-        assert_eq!(pair.log.read(&mut cursor, BATCH).len(), 1, "{place}");
+        assert_eq!(
+            pair.log.read(pair.log.shown(), &mut cursor, BATCH).len(),
+            1,
+            "{place}"
+        );
     }
     pair.writer.publish(&pair.log);
     assert_eq!(pair.log.next(), 1_001);
@@ -502,16 +510,16 @@ fn a_chunk_that_a_reader_holds_is_left_to_it_and_filled_again_by_nobody() {
     let mut pair = Pair::new(100, 1 << 20, 1_000_000);
     pair.append(&[(3, 100); 50]);
     let mut cursor = Cursor::at(FIRST_PLACE);
-    let held = pair.log.read(&mut cursor, BATCH);
+    let held = pair.log.read(pair.log.shown(), &mut cursor, BATCH);
     let owned = {
         let span = held.first().expect("records were read");
         let bytes = Bytes::from_owner(Memory {
             chunk: Arc::clone(&span.chunk),
-            end: span.to,
+            end: span.to(),
         });
         let frame = span.frames().next().expect("the first record");
-        let view = frame.view(Origin::new(0, ShardId::from_index(0)));
-        Record::new(&view, bytes.slice(frame.data_range()))
+        let origin = Origin::new(0, ShardId::from_index(0));
+        Record::new(origin, &frame, bytes.slice(frame.data_range()))
     };
     for _ in 0..100 {
         pair.append(&[(3, 100); 50]);

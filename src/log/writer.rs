@@ -334,7 +334,9 @@ impl Writer {
         if self.oldest.place != before {
             // Release: `next` is stored before, so nobody sees a horizon beyond it. Before the
             // chunks go, so that a reader that misses one finds the new horizon.
-            log.trim_horizon.store(self.oldest.place, Ordering::Release);
+            log.tip
+                .trim_horizon
+                .store(self.oldest.place, Ordering::Release);
         }
         if chunks_done {
             self.release_chunks(log);

@@ -86,6 +86,8 @@
 //!   another parser of Rust, for a tenth of a batch.
 //! - **A reader that keeps its chunk** between two reads would spare a lock, 9 ns; each idle reader would
 //!   keep 64 KiB from being freed, and the larger data in it.
+//! - **Fetching for writing**, what a put is about to write or show, ahead of it: nothing between two
+//!   threads, neither for the line that announces records nor for those that they lie on.
 //!
 //! # What grows, and what does not
 //!
@@ -120,8 +122,14 @@
 //! # Between two threads
 //!
 //! A record is announced on one cache line and lies on another: a reader that spins waits for two lines,
-//! one after the other, where a channel's slot is both. That is what a round trip costs more (about twice
-//! crossbeam's), and buys batches that show as a whole and readers that cost the writer nothing.
+//! where a channel's slot is both. It has the second one fetched as soon as it sees the first, so that it is
+//! on its way while the time, the chunk and the trim horizon are looked up. What a round trip costs more
+//! (1.2 to 1.5 times crossbeam's) buys batches that show as a whole and readers that cost the writer
+//! nothing: two looks at the time, and the lock and the counting that finding a chunk takes.
+//!
+//! A reader that waits for records and gets many leaves the writer alone for some microseconds before it looks
+//! again, and longer while it goes on getting many: each look takes the line away from a writer that is at
+//! it. That is a quarter of what one writer and three readers cost all cores.
 //!
 //! [`TickingClock`]: crate::TickingClock
 //! [`PartitionKey`]: crate::PartitionKey

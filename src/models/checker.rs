@@ -27,7 +27,7 @@ fn published_with(order: Ordering) {
             }
         });
         if published.is_written.load(Ordering::Acquire) {
-            published.units.read_one(0);
+            published.units.note_read(0..1);
             outcomes.came_to("written");
         } else {
             outcomes.came_to("not yet");

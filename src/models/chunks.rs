@@ -35,7 +35,7 @@ fn read(log: &Log, cursor: &mut Cursor) -> Spans {
         records: 100,
         bytes: 1 << 20,
     };
-    log.read(cursor, limit)
+    log.read(log.shown(), cursor, limit)
 }
 
 /// The numbers of the records that were read; each has to be that of its place.
@@ -206,7 +206,7 @@ fn owned_memory_of_a_chunk_keeps_it_from_being_used_again() {
             let chunk = Arc::clone(&span.chunk);
             let memory = crate::log::Memory {
                 chunk,
-                end: span.to,
+                end: span.to(),
             };
             let owned = Bytes::from_owner(memory).slice(8..);
             drop(spans);

@@ -5,8 +5,8 @@ use std::iter::FusedIterator;
 
 use bytes::Bytes;
 
-use crate::log::{Extent, Frames, Memory, Span, Spans};
-use crate::record::{Origin, Record, RecordView};
+use crate::log::{Frames, Memory, Record, Span, Spans};
+use crate::record::{Origin, RecordView};
 use crate::shard::{ChildShard, Closing};
 use crate::shard_id::ShardId;
 use crate::sync::Arc;
@@ -41,8 +41,8 @@ pub struct RecordBatch {
     pub(crate) origin: Origin,
     pub(crate) spans: Spans,
     pub(crate) missed_count: u64,
-    /// The time of the read, if records were left behind it.
-    pub(crate) behind_since_ms: Option<u64>,
+    /// The time of the read, if records were left behind it, or 0.
+    pub(crate) behind_since_ms: u64,
     /// What became of the shard, if this batch is its last.
     pub(crate) closing: Option<Arc<Closing>>,
 }
@@ -53,12 +53,13 @@ impl RecordBatch {
             origin,
             spans: Spans::EMPTY,
             missed_count: 0,
-            behind_since_ms: None,
+            behind_since_ms: 0,
             closing: None,
         }
     }
 
     /// How many records it has.
+    #[inline]
     pub fn len(&self) -> usize {
         self.spans.len()
     }
@@ -96,9 +97,12 @@ impl RecordBatch {
     /// How far the reader was behind when it read: milliseconds since the last record of the batch
     /// arrived, 0 if there is no newer one.
     pub fn millis_behind_latest(&self) -> u64 {
-        let (now, last) = (self.behind_since_ms, self.spans.last_arrival());
-        now.zip(last)
-            .map_or(0, |(now, last)| now.saturating_sub(last))
+        let now = self.behind_since_ms;
+        if now == 0 {
+            return 0;
+        }
+        let last = self.spans.last_arrival();
+        last.map_or(0, |last| now.saturating_sub(last))
     }
 
     /// How many records were trimmed before this reader came to read them, right before the
@@ -141,6 +145,7 @@ impl<'a> IntoIterator for &'a RecordBatch {
     type Item = RecordView<'a>;
     type IntoIter = RecordViews<'a>;
 
+    #[inline]
     fn into_iter(self) -> RecordViews<'a> {
         self.iter()
     }
@@ -167,12 +172,13 @@ pub struct RecordViews<'a> {
 impl<'a> Iterator for RecordViews<'a> {
     type Item = RecordView<'a>;
 
-    #[inline]
+    /// Always inlined: a call for each record would cost more than the record.
+    #[inline(always)]
     fn next(&mut self) -> Option<RecordView<'a>> {
         loop {
-            if let Some(frame) = self.frames.as_mut()?.next() {
+            if let Some(view) = self.frames.as_mut()?.next_view(self.origin) {
                 self.left -= 1;
-                return Some(frame.view(self.origin));
+                return Some(view);
             }
             self.frames = Some(self.more.next()?.frames());
         }
@@ -217,7 +223,7 @@ impl Iterator for Records<'_> {
                         Some(handle) => handle.clone(),
                         None => memory.slice(frame.data_range()),
                     };
-                    return Some(Record::new(&frame.view(self.origin), data));
+                    return Some(Record::new(self.origin, &frame, data));
                 }
             }
             let span = self.spans.next()?;
@@ -243,9 +249,8 @@ impl fmt::Debug for Records<'_> {
 
 /// The memory of a span's chunk as one shared piece, of which each record's data is a slice.
 fn memory_of(span: &Span) -> Bytes {
-    let end: Extent = span.to;
     Bytes::from_owner(Memory {
         chunk: Arc::clone(&span.chunk),
-        end,
+        end: span.to(),
     })
 }

@@ -136,6 +136,7 @@ impl Shard {
         if cursor.place >= core.log.next() && closing.is_none() && core.reads.limiter.is_none() {
             return Ok(RecordBatch::empty(core.origin));
         }
+        cursor.prefetch();
         self.read_at(core.settings.clock.now(), (cursor, limit), closing, tally)
     }
 
@@ -146,18 +147,31 @@ impl Shard {
         closing: Option<&Arc<Closing>>,
         tally: &mut Tally,
     ) -> Result<RecordBatch, Error> {
-        let core = &*self.core;
-        self.limit_read(now, ReadLimiter::try_get_records)?;
         let limit = ReadLimit {
             records: limit as u64,
             bytes: GET_RECORDS_BYTES_MAX as u64,
         };
-        let batch = self.read_within(now, (cursor, limit), closing, tally);
-        if let Some(limiter) = core.reads.limiter.as_ref().filter(|_| !batch.is_empty()) {
+        if self.core.reads.limiter.is_some() {
+            self.limit_read(now, ReadLimiter::try_get_records)?;
+            let batch = self.read_within(now, (cursor, limit), closing, tally);
+            self.charge_read(now, &batch);
+            return Ok(batch);
+        }
+        Ok(self.read_within(now, (cursor, limit), closing, tally))
+    }
+
+    #[cold]
+    fn charge_read(&self, now: Timestamp, batch: &RecordBatch) {
+        if let Some(limiter) = self
+            .core
+            .reads
+            .limiter
+            .as_ref()
+            .filter(|_| !batch.is_empty())
+        {
             let bytes = batch.spans.user_bytes();
             limiter.lock().charge_bytes(now.as_millis(), bytes);
         }
-        Ok(batch)
     }
 
     /// Pulls as [`read`](Self::read) does, for a reader that has a share of its own: neither do the
@@ -177,7 +191,6 @@ impl Shard {
         Ok(self.read_within(now, (cursor, limit), closing, tally))
     }
 
-    #[inline]
     fn read_within(
         &self,
         now: Timestamp,
@@ -192,8 +205,10 @@ impl Shard {
         let mut at = *cursor;
         // A reader that asks for the trim horizon misses nothing, wherever that is by now.
         let asks_for_horizon = at.place == 0;
-        let spans = loop {
+        let (spans, shown) = loop {
             let horizon = core.log.trim_horizon();
+            // Once: each look at the tip may take its line away from a writer that is at it.
+            let shown = core.log.shown();
             if at.place < horizon {
                 if !asks_for_horizon {
                     let before = planted!(missed_count, "missed_twice_told_once": 0);
@@ -201,24 +216,22 @@ impl Shard {
                 }
                 at = Cursor::at(horizon);
             }
-            if at.place >= core.log.next() {
-                break Spans::EMPTY;
+            if at.place >= shown.next {
+                break (Spans::EMPTY, shown);
             }
             let before = at;
-            let spans = core.log.read(&mut at, limit);
-            match spans.first_arrival() {
-                // Trimmed since the horizon was looked at.
-                None => {}
-                Some(arrival) if arrival < cutoff => {
-                    // Expired, and not trimmed yet.
-                    at = before;
-                    drop(spans);
-                    self.trim_expired(cutoff, &mut Aftermath::default());
-                }
-                Some(_) => break spans,
+            let spans = core.log.read(shown, &mut at, limit);
+            if spans.begins_before(cutoff) {
+                // Expired, and not trimmed yet.
+                at = before;
+                drop(spans);
+                self.trim_expired(cutoff, &mut Aftermath::default());
+            } else if !spans.is_empty() {
+                break (spans, shown);
             }
+            // Else it was trimmed since the horizon was looked at.
         };
-        let left_behind = at.place < core.log.next();
+        let left_behind = at.place < shown.next;
         if !spans.is_empty() {
             core.reads.count(&spans, tally);
         }
@@ -228,7 +241,7 @@ impl Shard {
             origin: core.origin,
             spans,
             missed_count,
-            behind_since_ms: left_behind.then_some(now.as_millis()),
+            behind_since_ms: if left_behind { now.as_millis() } else { 0 },
             closing: closing.filter(|_| !left_behind).map(Arc::clone),
         }
     }
@@ -336,6 +349,7 @@ impl Shard {
         Ok(if passed { place + 1 } else { place })
     }
 
+    #[cold]
     fn limit_read(
         &self,
         now: Timestamp,

@@ -1,8 +1,7 @@
 //! What a shard retains, for a test to look at: no limit is charged, nothing is counted or trimmed.
 
 use crate::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_LIMIT_MAX};
-use crate::log::{Cursor, ReadLimit};
-use crate::record::Record;
+use crate::log::{Cursor, ReadLimit, Record};
 use crate::shard::{RecordBatch, Shard};
 
 impl Shard {
@@ -16,8 +15,12 @@ impl Shard {
         };
         let mut records = Vec::new();
         let mut cursor = Cursor::at(core.log.trim_horizon());
-        while cursor.place < core.log.next() {
-            let spans = core.log.read(&mut cursor, limit);
+        loop {
+            let shown = core.log.shown();
+            if cursor.place >= shown.next {
+                return records;
+            }
+            let spans = core.log.read(shown, &mut cursor, limit);
             if spans.is_empty() {
                 // Trimmed since the horizon was looked at.
                 cursor = Cursor::at(core.log.trim_horizon().max(cursor.place));
@@ -31,6 +34,5 @@ impl Shard {
                     .filter(|record| record.approximate_arrival_timestamp().as_millis() >= cutoff),
             );
         }
-        records
     }
 }

@@ -119,6 +119,7 @@ impl Settings {
         self.notices.store(DELETED, Ordering::Release);
     }
 
+    #[inline]
     pub(crate) fn is_deleted(&self) -> bool {
         self.notices.load(Ordering::Acquire) & DELETED != 0
     }

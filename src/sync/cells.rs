@@ -45,22 +45,21 @@ impl Cells {
     #[inline]
     #[cfg_attr(all(test, loom), track_caller)]
     pub(crate) fn read(&self, range: Range<usize>) -> &[Unit] {
-        self.let_others_run();
-        #[cfg(all(test, loom))]
-        for unit in &self.watched[range.clone()] {
-            unit.with(|_| {});
-        }
+        self.note_read(range.clone());
         &self.units[range]
     }
 
-    /// One unit that is about to be read.
+    /// Says of units that are at hand that they are about to be read.
     #[inline]
     #[cfg_attr(all(test, loom), track_caller)]
-    pub(crate) fn read_one(&self, index: usize) -> &Unit {
+    pub(crate) fn note_read(&self, range: Range<usize>) {
         self.let_others_run();
         #[cfg(all(test, loom))]
-        self.watched[index].with(|_| {});
-        &self.units[index]
+        for unit in &self.watched[range] {
+            unit.with(|_| {});
+        }
+        #[cfg(not(all(test, loom)))]
+        let _nobody_watches = range;
     }
 
     /// Units that are about to be written.

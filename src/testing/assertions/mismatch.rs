@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use similar::{Algorithm, ChangeTag, DiffOp, TextDiff, capture_diff_slices};
 
-use crate::record::Record;
+use crate::log::Record;
 
 /// So much of the data of a record is shown.
 const DATA_CHARS_MAX: usize = 200;

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use crate::record::Record;
+use crate::log::Record;
 use crate::shard_id::ShardId;
 use crate::stream::Stream;
 

@@ -43,7 +43,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hash_key::{HashKey, HashKeyRange};
 use crate::iterator::ShardIterator;
-use crate::record::Record;
+use crate::log::Record;
 use crate::shard::{ChildShard, Shard};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;

@@ -16,7 +16,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::record::Record;
+use crate::log::Record;
 use crate::sequence::SequenceNumber;
 use crate::shard_id::ShardId;
 use crate::stream::StreamBuilder;
