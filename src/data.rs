@@ -34,7 +34,8 @@ pub struct Data<'a> {
 #[derive(Clone)]
 enum Form<'a> {
     Slice(&'a [u8]),
-    Shared(&'a Bytes),
+    /// The bytes, and the handle that they are of: they are found here as in the other forms.
+    Shared(&'a [u8], &'a Bytes),
     Bytes(Bytes),
     Vec(Vec<u8>),
 }
@@ -45,7 +46,7 @@ impl<'d> Data<'d> {
     pub fn as_slice(&self) -> &[u8] {
         match &self.form {
             Form::Slice(slice) => slice,
-            Form::Shared(bytes) => bytes,
+            Form::Shared(slice, _) => slice,
             Form::Bytes(bytes) => bytes,
             Form::Vec(vec) => vec,
         }
@@ -61,10 +62,17 @@ impl<'d> Data<'d> {
         Payload::Copy(self.as_slice())
     }
 
+    /// The bytes, if they are to be copied into a record with a key of so many bytes.
+    #[inline]
+    pub(crate) fn copied(&self, key_bytes: usize) -> Option<&[u8]> {
+        let bytes = self.as_slice();
+        (bytes.len() <= INLINE_BYTES_MAX || self.is_better_copied(key_bytes)).then_some(bytes)
+    }
+
     /// Whether it is copied, though it is large enough for a handle: a slice would be copied in any
     /// case, and memory that was allocated for it is better given back at once, while it is at hand,
     /// than kept beside the log. Whoever puts [`Bytes`] has them so that they are not copied.
-    #[cold]
+    #[inline]
     fn is_better_copied(&self, key_bytes: usize) -> bool {
         matches!(self.form, Form::Slice(_) | Form::Vec(_))
             && key_bytes + self.as_slice().len() <= COPIED_BODY_BYTES_MAX
@@ -126,7 +134,7 @@ impl Handle<'_, '_> {
     pub(crate) fn take(&mut self) -> Bytes {
         match mem::replace(self.0, Form::Slice(&[])) {
             Form::Slice(slice) => Bytes::copy_from_slice(slice),
-            Form::Shared(bytes) => bytes.clone(),
+            Form::Shared(_, bytes) => bytes.clone(),
             Form::Bytes(bytes) => bytes,
             Form::Vec(vec) => vec.into(),
         }
@@ -158,7 +166,7 @@ converts! {
     &'a str, text => Form::Slice(text.as_bytes());
     &'a Vec<u8>, vec => Form::Slice(vec);
     &'a String, text => Form::Slice(text.as_bytes());
-    &'a Bytes, bytes => Form::Shared(bytes);
+    &'a Bytes, bytes => Form::Shared(bytes, bytes);
     &'a BytesMut, bytes => Form::Slice(bytes);
     Bytes, bytes => Form::Bytes(bytes);
     BytesMut, bytes => Form::Bytes(bytes.freeze());

@@ -42,6 +42,7 @@ impl PartitionKey {
     }
 
     /// The key as text.
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -49,6 +50,11 @@ impl PartitionKey {
     /// The MD5 of the key, which decides on the shard.
     pub const fn hash_key(&self) -> HashKey {
         self.hash_key
+    }
+
+    #[inline]
+    pub(crate) const fn as_hash_key(&self) -> &HashKey {
+        &self.hash_key
     }
 }
 

@@ -1,10 +1,11 @@
 //! One record to be put, with all that can be said of it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::data::Data;
 use crate::hash_key::HashKey;
-use crate::partition_key::{AsPartitionKey, PartitionKey};
+use crate::partition_key::PartitionKey;
 use crate::sequence::SequenceNumber;
 
 /// A record to be put: a partition key and data, and what decides on its shard and its order.
@@ -21,8 +22,11 @@ use crate::sequence::SequenceNumber;
 /// ```
 #[derive(Clone)]
 pub struct PutEntry<'a> {
-    pub(crate) key: EntryKey<'a>,
+    /// Two forms only, and where its bytes are is kept alike in both: it is looked at time and again.
+    pub(crate) key: Cow<'a, str>,
     pub(crate) data: Data<'a>,
+    /// Of a partition key that is hashed already.
+    hash_key: Option<&'a HashKey>,
     /// What few entries have lies elsewhere, so that a batch of the others is small.
     rare: Option<Box<Rare>>,
 }
@@ -51,9 +55,15 @@ impl<'a> PutEntry<'a> {
     /// A record with a partition key and data.
     #[inline]
     pub fn new(partition_key: impl Into<EntryKey<'a>>, data: impl Into<Data<'a>>) -> Self {
+        let (key, hash_key) = match partition_key.into() {
+            EntryKey::Borrowed(key) => (Cow::Borrowed(key), None),
+            EntryKey::Owned(key) => (Cow::Owned(key), None),
+            EntryKey::Hashed(key) => (Cow::Borrowed(key.as_str()), Some(key.as_hash_key())),
+        };
         Self {
-            key: partition_key.into(),
+            key,
             data: data.into(),
+            hash_key,
             rare: None,
         }
     }
@@ -73,7 +83,6 @@ impl<'a> PutEntry<'a> {
         self
     }
 
-    /// The hash key that decides, unless the partition key has to be hashed.
     /// A record without a partition key, as a stream has them that distributes its records itself.
     #[cfg(feature = "protocol")]
     pub(crate) fn without_key(hash_key: HashKey, data: impl Into<Data<'a>>) -> Self {
@@ -95,12 +104,26 @@ impl<'a> PutEntry<'a> {
         false
     }
 
+    /// Key and data, if these are to be copied.
     #[inline]
-    pub(crate) fn known_hash_key(&self) -> Option<HashKey> {
-        match &self.rare {
-            None => self.key.known_hash_key(),
-            Some(rare) => rare.explicit_hash_key.or_else(|| self.key.known_hash_key()),
-        }
+    pub(crate) fn copied(&self) -> Option<(&str, &[u8])> {
+        Some((&self.key, self.data.copied(self.key.len())?))
+    }
+
+    /// Whether nothing is said of it but key and data.
+    #[inline]
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.rare.is_none()
+    }
+
+    /// The hash key that decides, unless the partition key has to be hashed.
+    #[inline]
+    pub(crate) fn known_hash_key(&self) -> Option<&HashKey> {
+        let explicit = self
+            .rare
+            .as_ref()
+            .and_then(|rare| rare.explicit_hash_key.as_ref());
+        explicit.or(self.hash_key)
     }
 
     /// The number that the record's is to be above.
@@ -124,25 +147,6 @@ impl<'a, K: Into<EntryKey<'a>>, D: Into<Data<'a>>> From<(K, D)> for PutEntry<'a>
     #[inline]
     fn from((key, data): (K, D)) -> Self {
         Self::new(key, data)
-    }
-}
-
-impl EntryKey<'_> {
-    #[inline]
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Borrowed(key) => key,
-            Self::Owned(key) => key,
-            Self::Hashed(key) => key.as_str(),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn known_hash_key(&self) -> Option<HashKey> {
-        match self {
-            Self::Hashed(key) => key.known_hash_key(),
-            Self::Borrowed(_) | Self::Owned(_) => None,
-        }
     }
 }
 

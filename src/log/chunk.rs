@@ -42,7 +42,7 @@ use std::{ptr, slice};
 use bytes::Bytes;
 
 use crate::call_out::CallOuts;
-use crate::data::{COPIED_BODY_BYTES_MAX, INLINE_BYTES_MAX, Payload};
+use crate::data::{COPIED_BODY_BYTES_MAX, Handle, INLINE_BYTES_MAX, Payload};
 use crate::record::{Origin, RecordView};
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Cells, MODELLED, Ordering, OwnLine, Unit};
 
@@ -50,6 +50,9 @@ const UNIT_BYTES: usize = 8;
 const SLOT_UNITS: usize = 4;
 const _: () =
     assert!(size_of::<Bytes>() == SLOT_UNITS * UNIT_BYTES && align_of::<Bytes>() <= UNIT_BYTES);
+
+/// The longest key: so many characters as it may have, of four bytes each.
+const KEY_BYTES_MAX: usize = 1024;
 
 /// What a record takes beyond its key and data, at most: header, number of the slot, slot, padding.
 pub(crate) const OVERHEAD_BYTES_MAX: u64 = ((1 + 1 + SLOT_UNITS + 1) * UNIT_BYTES) as u64;
@@ -69,7 +72,7 @@ pub(crate) const CHUNK_BYTES_MIN: usize = if MODELLED { 64 } else { 2 * 1024 };
 const _: () = assert!(
     MODELLED
         || (UNIT_BYTES + COPIED_BODY_BYTES_MAX <= CHUNK_BYTES_MIN
-            && 1024 + INLINE_BYTES_MAX <= COPIED_BODY_BYTES_MAX)
+            && KEY_BYTES_MAX + INLINE_BYTES_MAX <= COPIED_BODY_BYTES_MAX)
 );
 
 /// How far into a chunk: frames, units of memory, and bytes of keys and data.
@@ -107,10 +110,19 @@ impl Extent {
 
     #[inline]
     fn past(self, header: Header) -> Self {
+        self.plus(1, header.units() as usize, header.user_bytes())
+    }
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "frames and units of a chunk of 64 KiB"
+    )]
+    const fn plus(self, frames: usize, units: usize, bytes: u64) -> Self {
         Self {
-            frames: self.frames + 1,
-            units: self.units + header.units(),
-            bytes: self.bytes + header.user_bytes(),
+            frames: self.frames + frames as u32,
+            units: self.units + units as u32,
+            bytes: self.bytes + bytes,
         }
     }
 }
@@ -379,10 +391,10 @@ pub(crate) struct OpenChunk {
     chunk: Arc<Chunk>,
     /// Where the next frame goes; at or behind what is published.
     end: Extent,
-    last_arrival: u64,
-    charge: u64,
-    /// Slots that hold handles.
-    slots: usize,
+    /// What its records are charged beside their frames: slots, and data out of line.
+    beside_frames: u64,
+    /// Unit from which on slots hold handles.
+    slots_from: usize,
     /// Data that it may still take out of line, in bytes; the last record may go beyond.
     out_of_line_left: u64,
 }
@@ -407,11 +419,10 @@ impl OpenChunk {
         fresh.slots = OwnLine::default();
         planted!(fresh.sealed_extent = AtomicU64::new(0), "sealed_for_ever": ());
         Ok(Self {
+            slots_from: chunk.units.len(),
             chunk,
             end: Extent::START,
-            last_arrival: base_arrival,
-            charge: 0,
-            slots: 0,
+            beside_frames: 0,
             out_of_line_left: out_of_line_budget,
         })
     }
@@ -424,6 +435,17 @@ impl OpenChunk {
         self.end
     }
 
+    /// Slots that hold handles.
+    fn slots(&self) -> usize {
+        (self.chunk.units.len() - self.slots_from) / SLOT_UNITS
+    }
+
+    /// Charge of all its records.
+    #[inline]
+    pub(crate) const fn charge(&self) -> u64 {
+        self.end.units as u64 * UNIT_BYTES as u64 + self.beside_frames
+    }
+
     /// Whether it keeps as much data out of line as it may.
     pub(crate) const fn is_spent(&self) -> bool {
         self.out_of_line_left == 0
@@ -431,7 +453,7 @@ impl OpenChunk {
 
     /// Memory that neither a frame nor a slot takes, in bytes.
     pub(crate) fn free_bytes(&self) -> usize {
-        (self.chunk.units.len() - self.end.units as usize - self.slots * SLOT_UNITS) * UNIT_BYTES
+        (self.slots_from - self.end.units as usize) * UNIT_BYTES
     }
 
     /// Whether a record would have to go to another chunk.
@@ -441,8 +463,8 @@ impl OpenChunk {
         inside > self.free_bytes() as u64 || (header.is_out_of_line() && self.out_of_line_left == 0)
     }
 
-    /// Writes one frame behind the last, not published yet; takes a handle out of large data.
-    /// `None`: it does not fit, the chunk is full.
+    /// Writes one frame behind the last, not published yet; takes a handle out of large data. Says
+    /// whether it did: if it does not fit, the chunk is full.
     ///
     /// The caller has checked the bounds: a key of 1 to 1,024 bytes, data below 16 MiB, `arrival`
     /// not before that of the last record.
@@ -452,73 +474,124 @@ impl OpenChunk {
         arrival: u64,
         key: &str,
         payload: &mut Payload<'_, '_>,
-    ) -> Option<u64> {
-        assert!(key.len() <= 1024 && payload.len() as u64 <= Header::DATA_MASK);
-        let delta = arrival - self.chunk.base_arrival;
-        if delta > Header::ARRIVAL_DELTA_MAX {
-            return None;
+    ) -> bool {
+        match payload {
+            Payload::Copy(data) => self.append_copy(arrival, key, data),
+            Payload::Handle(data_bytes, data) => {
+                self.append_handle(arrival, key, *data_bytes, data)
+            }
         }
-        let header = Header::new(delta, key.len(), payload);
-        let end = self.end.past(header);
-        let slots = match payload {
-            Payload::Copy(_) => self.slots,
-            Payload::Handle(..) if self.out_of_line_left == 0 => return None,
-            Payload::Handle(..) => self.slots + 1,
+    }
+
+    /// Writes the frame of a record whose data is copied, as [`append`](Self::append) does.
+    #[inline]
+    pub(crate) fn append_copy(&mut self, arrival: u64, key: &str, data: &[u8]) -> bool {
+        let Some((delta, free)) = self.free(arrival) else {
+            return false;
         };
-        if end.units as usize + slots * SLOT_UNITS > self.chunk.units.len() {
-            return None;
+        let Some(left) = write_copy(free, delta, key, data) else {
+            return false;
+        };
+        let (units, bytes) = (free.len() - left.len(), key.len() + data.len());
+        self.end = self.end.plus(1, units, bytes as u64);
+        true
+    }
+
+    /// Writes the frames of records whose data is copied, as [`append`](Self::append) does, up to one
+    /// that does not fit, or that is none. Says how many.
+    ///
+    /// Never inlined: so the loop has all registers to itself. How far it has come is not kept in `self`
+    /// meanwhile: as far as the compiler knows, a frame might lie there, and each record would have to
+    /// load it anew.
+    #[inline(never)]
+    pub(crate) fn append_copies<'r>(
+        &mut self,
+        arrival: u64,
+        records: impl Iterator<Item = Option<(&'r str, &'r [u8])>>,
+    ) -> usize {
+        let Some((delta, free)) = self.free(arrival) else {
+            return 0;
+        };
+        let (mut left, mut done, mut bytes) = (free, 0, 0);
+        for record in records {
+            let Some((key, data)) = record else {
+                break;
+            };
+            let Some(rest) = write_copy(left, delta, key, data) else {
+                break;
+            };
+            left = rest;
+            done += 1;
+            bytes += (key.len() + data.len()) as u64;
         }
+        self.end = self.end.plus(done, free.len() - left.len(), bytes);
+        done
+    }
+
+    /// What to write as the arrival of a frame, and the units behind the last one. `None`: the chunk is
+    /// too old.
+    #[inline]
+    fn free(&self, arrival: u64) -> Option<(u64, &[Unit])> {
+        let delta = arrival - self.chunk.base_arrival;
+        let units = self.end.units as usize..self.slots_from;
+        (delta <= Header::ARRIVAL_DELTA_MAX).then(|| (delta, self.chunk.units.write(units)))
+    }
+
+    /// Writes the frame of a record whose data stays where it is, as [`append`](Self::append) does.
+    #[inline]
+    fn append_handle(
+        &mut self,
+        arrival: u64,
+        key: &str,
+        data_bytes: usize,
+        data: &mut Handle<'_, '_>,
+    ) -> bool {
+        assert!(key.len() <= KEY_BYTES_MAX && data_bytes as u64 <= Header::DATA_MASK);
+        let delta = arrival - self.chunk.base_arrival;
+        let header = Header::of(delta, key.len(), data_bytes, true);
+        let end = self.end.past(header);
+        if delta > Header::ARRIVAL_DELTA_MAX
+            || self.is_spent()
+            || end.units as usize + SLOT_UNITS > self.slots_from
+        {
+            return false;
+        }
+        let number = self.slots();
+        let slot = self.slots_from - SLOT_UNITS..self.slots_from;
         self.chunk.prefetch(end.units + AHEAD_UNITS);
+        self.slots_from = slot.start;
+        let slot = handle_in(self.chunk.units.write(slot));
+        // SAFETY: the units of the slot lie behind all frames and before the other slots, as
+        // was checked above, so nobody else touches them (invariant 1; `&mut self`). They
+        // hold no live value: what lay there was dropped before the chunk was opened again.
+        unsafe { slot.write(data.take()) };
         let frame = self.end.units as usize..end.units as usize;
         let frame = self.chunk.units.write(frame);
         let frame = UnsafeCell::raw_get(frame.as_ptr());
-        match payload {
-            // SAFETY: the slice above proves that the whole frame lies within the chunk; it lies
-            // behind what is published, so no reader looks at it, and no other writer exists
-            // (invariant 1; `&mut self`). `Header::units` counted the key and the data.
-            Payload::Copy(data) => unsafe {
-                let to = frame.add(1).cast::<u8>();
-                copy(key.as_bytes(), to);
-                copy(data, to.add(key.len()));
-            },
-            Payload::Handle(data_bytes, data) => {
-                let slot = self.chunk.slot(self.slots);
-                let slot = handle_in(self.chunk.units.write(slot));
-                // SAFETY: the units of the slot lie behind all frames and before the other slots, as
-                // was checked above, so nobody else touches them (invariant 1; `&mut self`). They
-                // hold no live value: what lay there was dropped before the chunk was opened again.
-                unsafe { slot.write(data.take()) };
-                // SAFETY: as for copied data; `Header::units` counted the slot's number and the key.
-                unsafe {
-                    frame.add(1).write(self.slots as u64);
-                    let to = frame.add(2).cast::<u8>();
-                    copy(key.as_bytes(), to);
-                }
-                self.slots = slots;
-                self.chunk.slots.store(slots, Ordering::Relaxed);
-                self.out_of_line_left = self.out_of_line_left.saturating_sub(*data_bytes as u64);
-            }
+        // SAFETY: as for copied data; `Header::units` counted the slot's number and the key.
+        unsafe {
+            frame.write(header.0);
+            frame.add(1).write(number as u64);
+            copy(key.as_bytes(), frame.add(2).cast::<u8>());
         }
-        // SAFETY: as above; the frame's first unit is its header.
-        unsafe { frame.write(header.0) };
+        self.chunk.slots.store(number + 1, Ordering::Relaxed);
+        self.out_of_line_left = self.out_of_line_left.saturating_sub(data_bytes as u64);
+        self.beside_frames += header.charge() - u64::from(header.units()) * UNIT_BYTES as u64;
         self.end = end;
-        self.last_arrival = arrival;
-        let charge = header.charge();
-        self.charge += charge;
-        Some(charge)
+        true
     }
 
     /// Writes down what the chunk holds: it will not get more. What is left free counts, too, and is
     /// returned.
-    pub(crate) fn seal(&self) -> u64 {
+    pub(crate) fn seal(&self, last_arrival: u64) -> u64 {
         assert!(self.end.frames > 0, "a chunk is opened for a record");
         let free = self.free_bytes() as u64;
         self.chunk
             .sealed_last_arrival
-            .store(self.last_arrival, Ordering::Relaxed);
+            .store(last_arrival, Ordering::Relaxed);
         self.chunk
             .sealed_charge
-            .store(self.charge + free, Ordering::Relaxed);
+            .store(self.charge() + free, Ordering::Relaxed);
         // Release: the frames and what is said of them are written before. Pairs with
         // `Chunk::sealed`.
         self.chunk
@@ -699,6 +772,29 @@ pub(super) fn prefetch_record(address: usize) {
     let record = ptr::without_provenance::<u64>(address);
     prefetch(record);
     prefetch(record.wrapping_add(64 / UNIT_BYTES));
+}
+
+/// Writes the frame of a record whose data is copied to the first of these units, which nobody has been
+/// shown yet; returns the others. `None`: there are too few.
+#[inline]
+fn write_copy<'c>(free: &'c [Unit], delta: u64, key: &str, data: &[u8]) -> Option<&'c [Unit]> {
+    assert!(key.len() <= KEY_BYTES_MAX);
+    // The header's, and those that the body begins.
+    let units = (key.len() + data.len() + 2 * UNIT_BYTES - 1) / UNIT_BYTES;
+    let (frame, left) = free.split_at_checked(units)?;
+    prefetch(left.as_ptr().wrapping_add(AHEAD_UNITS as usize).cast());
+    let header = Header::of(delta, key.len(), data.len(), false);
+    let frame = UnsafeCell::raw_get(frame.as_ptr());
+    // SAFETY: the slice proves that the whole frame lies within the free units of the chunk, and it is
+    // as long as header, key and data together. It lies behind what is published and before the slots,
+    // so no reader looks at it, and no other writer exists (invariant 1; `&mut OpenChunk` of the callers).
+    unsafe {
+        frame.write(header.0);
+        let body = frame.add(1).cast::<u8>();
+        copy(key.as_bytes(), body);
+        copy(data, body.add(key.len()));
+    }
+    Some(left)
 }
 
 /// Has a unit fetched that will be read or written soon, if there is such a unit.

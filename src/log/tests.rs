@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::mem;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -83,22 +84,40 @@ impl Pair {
         self.clean();
     }
 
+    /// Appends records, those of which the data is copied many at once, and publishes them together.
     fn append(&mut self, records: &[(usize, usize)]) {
-        for (index, (key_len, data_len)) in records.iter().enumerate() {
-            let key = "k".repeat(*key_len);
-            let byte = u8::try_from(index % 251).expect("below 256");
-            let data = vec![byte; *data_len];
-            if charge(*key_len, *data_len) > self.capacity.bytes {
-                continue;
+        let first = self.writer.next();
+        let bytes = self.capacity.bytes;
+        let fit = records.iter().enumerate();
+        let fit = fit.filter(|(_, (key_len, data_len))| charge(*key_len, *data_len) <= bytes);
+        let mut records: Vec<_> = (first..)
+            .zip(fit)
+            .map(|(place, (index, (key_len, data_len)))| {
+                let byte = u8::try_from(index % 251).expect("below 256");
+                let data = vec![byte; *data_len];
+                ("k".repeat(*key_len), data_at(place, &data), data)
+            })
+            .collect();
+        let times = (self.now, self.cutoff());
+        let mut left = &mut records[..];
+        while !left.is_empty() {
+            let copies = left
+                .iter()
+                .map(|(key, form, _)| Some((key.as_str(), form.copied(key.len())?)));
+            let (copied, at) = self.writer.append_copies(self.now, copies);
+            if copied == 0 {
+                let (key, form, _) = &mut left[0];
+                let payload = &mut form.payload(key.len());
+                assert_eq!(self.writer.append(&self.log, times, key, payload), at);
             }
-            let mut payload = data_at(self.writer.next(), &data);
-            let times = (self.now, self.cutoff());
-            let (place, arrival) =
-                self.writer
-                    .append(&self.log, times, &key, &mut payload.payload(key.len()));
-            assert_eq!(place, self.writer.next() - 1);
-            self.twin.push_back((place, arrival, key, data));
+            let (done, rest) = left.split_at_mut(copied.max(1));
+            for (place, (key, _, data)) in (at.0..).zip(done) {
+                self.twin
+                    .push_back((place, at.1, mem::take(key), mem::take(data)));
+            }
+            left = rest;
         }
+        assert_eq!(self.writer.next(), first + records.len() as u64);
         let before = self.log.next();
         self.writer.publish(&self.log);
         assert!(before <= self.log.next());

@@ -3,8 +3,8 @@
 use std::mem;
 
 use crate::data::Payload;
-use crate::log::chunk::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, OpenChunk, charge_of};
-use crate::log::{Chunk, Extent, FIRST_PLACE, Frame, Log};
+use crate::log::chunk::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, OpenChunk, Sealed, charge_of};
+use crate::log::{Chunk, Extent, FIRST_PLACE, Frames, Log};
 use crate::sync::{Arc, Ordering};
 
 /// How much a log retains.
@@ -103,19 +103,65 @@ impl Writer {
         payload: &mut Payload<'_, '_>,
     ) -> (u64, u64) {
         let arrival = now.max(self.last_arrival);
-        let charge = loop {
-            if let Some(open) = &mut self.open {
-                if let Some(charge) = open.append(arrival, key, payload) {
-                    break charge;
-                }
-            }
-            self.roll(log, arrival, cutoff);
-        };
-        self.last_arrival = arrival;
-        self.oldest.charge += charge;
         let place = self.next;
-        self.next += 1;
+        while self.fill(arrival, |open| {
+            usize::from(open.append(arrival, key, payload))
+        }) == 0
+        {
+            self.roll(log, arrival, cutoff);
+        }
         (place, arrival)
+    }
+
+    /// Appends one record whose data is copied, and publishes it, if the open chunk has room for it.
+    #[inline]
+    pub(crate) fn append_copy(
+        &mut self,
+        log: &Log,
+        now: u64,
+        key: &str,
+        data: &[u8],
+    ) -> Option<(u64, u64)> {
+        let arrival = now.max(self.last_arrival);
+        let place = self.next;
+        if self.fill(arrival, |open| {
+            usize::from(open.append_copy(arrival, key, data))
+        }) == 0
+        {
+            return None;
+        }
+        self.publish(log);
+        Some((place, arrival))
+    }
+
+    /// Appends records whose data is copied, as far as `records` gives them and the open chunk has room
+    /// for them: says how many, and place and arrival of the first.
+    #[inline]
+    pub(crate) fn append_copies<'r>(
+        &mut self,
+        now: u64,
+        records: impl Iterator<Item = Option<(&'r str, &'r [u8])>>,
+    ) -> (usize, (u64, u64)) {
+        let arrival = now.max(self.last_arrival);
+        let place = self.next;
+        let done = self.fill(arrival, |open| open.append_copies(arrival, records));
+        (done, (place, arrival))
+    }
+
+    /// Counts what is appended to the open chunk; says how many records.
+    #[inline]
+    fn fill(&mut self, arrival: u64, fill: impl FnOnce(&mut OpenChunk) -> usize) -> usize {
+        let Some(open) = &mut self.open else {
+            return 0;
+        };
+        let charge = open.charge();
+        let done = fill(open);
+        if done > 0 {
+            self.oldest.charge += open.charge() - charge;
+            self.next += done as u64;
+            self.last_arrival = arrival;
+        }
+        done
     }
 
     /// Shows readers all that was appended, then trims what is over the capacity.
@@ -131,18 +177,21 @@ impl Writer {
 
     /// Trims the records that arrived before `cutoff`.
     pub(crate) fn trim_expired(&mut self, log: &Log, cutoff: u64) {
-        self.trim_while(log, |chunk, frame, _| match chunk.sealed() {
+        let cutoff = planted!(cutoff, "expired_at_once": cutoff + 1);
+        self.trim_while(log, |chunk, mut frames, _| match chunk.sealed() {
             Some(sealed) if sealed.last_arrival < cutoff => Trim::RestOfChunk,
-            _ if frame.arrival() < planted!(cutoff, "expired_at_once": cutoff + 1) => Trim::Record,
-            _ => Trim::Nothing,
+            _ => match frames.next() {
+                Some(oldest) if oldest.arrival() < cutoff => Trim::Record,
+                _ => Trim::Nothing,
+            },
         });
     }
 
     /// Trims what lies before a place.
     #[cfg(feature = "testing")]
     pub(crate) fn trim_before(&mut self, log: &Log, place: u64) {
-        self.trim_while(log, |_, frame, _| {
-            if frame.place() < place {
+        self.trim_while(log, |_, _, writer| {
+            if writer.oldest.place < place {
                 Trim::Record
             } else {
                 Trim::Nothing
@@ -157,7 +206,7 @@ impl Writer {
             None => Trim::Record,
         });
         if let Some(open) = self.open.take() {
-            open.seal();
+            open.seal(self.last_arrival);
             self.sealed_bytes += open.end().bytes;
         }
         self.oldest.chunk = None;
@@ -240,7 +289,7 @@ impl Writer {
     fn roll(&mut self, log: &Log, arrival: u64, cutoff: u64) {
         self.trim_expired(log, cutoff);
         if let Some(open) = self.open.take() {
-            let free = open.seal();
+            let free = open.seal(self.last_arrival);
             self.sealed_bytes += open.end().bytes;
             if self.oldest.place < self.next {
                 self.oldest.charge += free;
@@ -299,14 +348,12 @@ impl Writer {
     /// small against the capacity where bytes do, so that most puts have nothing to trim.
     #[cold]
     fn trim_to_capacity(&mut self, log: &Log) {
-        let Capacity { records, bytes } = self.capacity;
+        let bytes = self.capacity.bytes;
+        let is_small = |sealed: Sealed| sealed.charge <= bytes / 64;
         self.trim_while(log, |chunk, _, writer| {
-            let small = chunk
-                .sealed()
-                .is_some_and(|sealed| sealed.charge <= bytes / 64);
-            if writer.oldest.charge > bytes && small {
+            if writer.oldest.charge > bytes && chunk.sealed().is_some_and(is_small) {
                 Trim::RestOfChunk
-            } else if writer.oldest.charge > bytes || writer.next - writer.oldest.place > records {
+            } else if writer.is_over_capacity() {
                 Trim::Record
             } else {
                 Trim::Nothing
@@ -314,9 +361,9 @@ impl Writer {
         });
     }
 
-    /// Trims from the oldest record on, as `how_much` says of it and its chunk, until that is
-    /// nothing.
-    fn trim_while(&mut self, log: &Log, how_much: impl Fn(&Chunk, Frame<'_>, &Self) -> Trim) {
+    /// Trims from the oldest record on, as `how_much` says of its chunk and of the frames from it on,
+    /// until that is nothing.
+    fn trim_while(&mut self, log: &Log, how_much: impl Fn(&Chunk, Frames<'_>, &Self) -> Trim) {
         let before = self.oldest.place;
         let mut chunks_done = false;
         while self.oldest.place < self.published {
@@ -347,7 +394,7 @@ impl Writer {
     fn trim_chunk(
         &mut self,
         chunk: &Chunk,
-        how_much: impl Fn(&Chunk, Frame<'_>, &Self) -> Trim,
+        how_much: impl Fn(&Chunk, Frames<'_>, &Self) -> Trim,
     ) -> bool {
         let written = self.written(chunk);
         let shows_whole = chunk.first + u64::from(written.frames) <= self.published;
@@ -355,12 +402,13 @@ impl Writer {
             if self.oldest.place == self.published {
                 return false;
             }
-            let frame = chunk.frames(self.oldest.at, written).next();
-            let frame = frame.expect("the oldest retained record is written");
-            let end = match how_much(chunk, frame, self) {
+            let mut frames = chunk.frames(self.oldest.at, written);
+            let end = match how_much(chunk, frames.clone(), self) {
                 Trim::Nothing => return false,
                 Trim::RestOfChunk if shows_whole => written,
                 Trim::Record | Trim::RestOfChunk => {
+                    let frame = frames.next();
+                    let frame = frame.expect("the oldest retained record is written");
                     self.oldest.charge -= frame.charge();
                     self.oldest.chunk_trimmed += frame.charge();
                     frame.end()

@@ -30,6 +30,22 @@ fn append(log: &Log, writer: &mut Writer, n: u8) {
     assert_eq!(place, u64::from(n));
 }
 
+/// Appends small records as a batch does, and shows them to nobody.
+fn append_all(log: &Log, writer: &mut Writer, mut numbers: &[u8]) {
+    while let [n, rest @ ..] = numbers {
+        let data: Vec<_> = numbers.iter().map(|n| small(*n)).collect();
+        let copies = data.iter().map(|data| Some(("k", &data[..])));
+        let (done, (place, _)) = writer.append_copies(NOW.as_millis(), copies);
+        assert_eq!(place, u64::from(*n));
+        if done == 0 {
+            append(log, writer, *n);
+            numbers = rest;
+        } else {
+            numbers = &numbers[done..];
+        }
+    }
+}
+
 fn read(log: &Log, cursor: &mut Cursor) -> Spans {
     let limit = ReadLimit {
         records: 100,
@@ -123,9 +139,7 @@ fn a_batch_shows_as_a_whole_though_it_fills_a_chunk() {
         let writing = thread::spawn({
             let log = Arc::clone(&log);
             move || {
-                for n in 1..=3 {
-                    append(&log, &mut writer, n);
-                }
+                append_all(&log, &mut writer, &[1, 2, 3]);
                 writer.publish(&log);
             }
         });

@@ -1,8 +1,8 @@
 //! What became of the records of one `put_records`, in little memory.
 //!
-//! The records that a shard takes under one lock get places one after the other, at one time. So where
-//! they went is said once for all of them, and of each only which of them it is; if one shard took all,
-//! not even that. An answer for each record, of 80 bytes, is made when somebody asks.
+//! The records that a shard takes under one lock get places one after the other, at one time, in their
+//! order. So where they went is said once for all of them, and of each only that it is one of them; if one
+//! shard took all, not even that. An answer for each record, of 80 bytes, is made when somebody asks.
 
 use crate::error::Error;
 use crate::producer::PutRecordOutput;
@@ -17,9 +17,9 @@ pub(super) type Answer = Result<PutRecordOutput, Error>;
 pub(super) struct Answers {
     runs: Vec<Run>,
     refusals: Vec<Error>,
-    /// An answer for each record; none while the first run took all of them, in their order.
+    /// An answer for each record; none while the first run took the first ones, and none else.
     slots: Vec<Slot>,
-    /// How many records have an answer, as far as they were answered in their order.
+    /// How many records the first run took while there were no slots.
     in_order: usize,
 }
 
@@ -34,8 +34,8 @@ struct Run {
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     Unanswered,
-    /// Index of the run, and which record of it.
-    Accepted(u32, u32),
+    /// It is the next record of the run with this index.
+    Accepted(u32),
     Refused(u32),
 }
 
@@ -47,11 +47,6 @@ pub(super) struct Accepting<'a> {
 }
 
 impl Answers {
-    /// How many records have an answer, if they were answered in their order.
-    pub(super) const fn in_order(&self) -> usize {
-        self.in_order
-    }
-
     /// Begins with a shard under its lock.
     pub(super) const fn accepting(&mut self, origin: Origin) -> Accepting<'_> {
         Accepting {
@@ -64,20 +59,21 @@ impl Answers {
     /// From now on, records are answered in any order: so many in all.
     pub(super) fn spread(&mut self, len: usize) {
         if self.slots.is_empty() {
-            self.write_down(len);
+            self.slots.reserve_exact(len);
+            self.slots.resize(self.in_order, Slot::Accepted(0));
+            self.slots.resize(len, Slot::Unanswered);
         }
-        self.slots.resize(len, Slot::Unanswered);
     }
 
     /// Answers the record with an index.
-    pub(super) fn set(&mut self, index: usize, answer: Answer) {
-        self.slots[index] = match answer {
+    pub(super) fn set(&mut self, index: u32, answer: Answer) {
+        self.slots[index as usize] = match answer {
             Ok(PutRecordOutput { origin, appended }) => {
                 self.runs.push(Run {
                     origin,
                     first: appended,
                 });
-                Slot::Accepted(small(self.runs.len() - 1), 0)
+                Slot::Accepted(small(self.runs.len() - 1))
             }
             Err(error) => self.refusal(error),
         };
@@ -89,104 +85,81 @@ impl Answers {
 
     /// The answer of each record.
     pub(super) fn iter(&self) -> impl Iterator<Item = Result<PutRecordOutput, &Error>> {
-        (0..self.len()).map(|index| self.get(index))
+        // Of each run, how many records came before.
+        let mut ranks = vec![0; self.runs.len()];
+        (0..self.len()).map(move |index| {
+            let slot = self.slots.get(index).copied();
+            match slot.unwrap_or(Slot::Accepted(0)) {
+                Slot::Accepted(run) => {
+                    let rank = &mut ranks[run as usize];
+                    *rank += 1;
+                    Ok(self.runs[run as usize].output(*rank - 1))
+                }
+                Slot::Refused(refusal) => Err(&self.refusals[refusal as usize]),
+                Slot::Unanswered => {
+                    unreachable!("each record is answered before the answers are shown")
+                }
+            }
+        })
     }
 
     /// The refused records: the index of each, and why.
     pub(super) fn refused(&self) -> impl Iterator<Item = (usize, &Error)> {
-        // Nothing was written down: there is none.
-        let slots = self.slots.iter().enumerate();
-        slots.filter_map(|(index, slot)| match slot {
-            Slot::Refused(refusal) => Some((index, &self.refusals[*refusal as usize])),
-            Slot::Accepted(..) | Slot::Unanswered => None,
-        })
-    }
-
-    fn get(&self, index: usize) -> Result<PutRecordOutput, &Error> {
-        let slot = self.slots.get(index).copied();
-        match slot.unwrap_or(Slot::Accepted(0, small(index))) {
-            Slot::Accepted(run, rank) => Ok(self.runs[run as usize].output(rank)),
-            Slot::Refused(refusal) => Err(&self.refusals[refusal as usize]),
-            Slot::Unanswered => {
-                unreachable!("each record is answered before the answers are shown")
-            }
-        }
+        let slots = if self.refusals.is_empty() {
+            &[]
+        } else {
+            &*self.slots
+        };
+        slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| match slot {
+                Slot::Refused(refusal) => Some((index, &self.refusals[*refusal as usize])),
+                Slot::Accepted(_) | Slot::Unanswered => None,
+            })
     }
 
     fn refusal(&mut self, error: Error) -> Slot {
         self.refusals.push(error);
         Slot::Refused(small(self.refusals.len() - 1))
     }
-
-    /// Writes down the answers that were given in order, of records of which there are so many.
-    #[cold]
-    fn write_down(&mut self, len: usize) {
-        self.slots.reserve_exact(len);
-        let in_order = 0..small(self.in_order);
-        self.slots
-            .extend(in_order.map(|rank| Slot::Accepted(0, rank)));
-    }
 }
 
 impl Accepting<'_> {
-    /// The next record was accepted.
+    /// The records with these indices, the next ones, were accepted, and the first went there.
     #[inline]
-    pub(super) fn push(&mut self, appended: Appended) {
-        let slot = self.accept(appended);
-        if !self.answers.slots.is_empty() {
-            self.answers.slots.push(slot);
-        }
-        self.answers.in_order += 1;
-    }
-
-    /// The next record was refused; there are so many in all.
-    #[cold]
-    pub(super) fn push_refusal(&mut self, error: Error, len: usize) {
-        if self.answers.slots.is_empty() {
-            self.answers.write_down(len);
-        }
-        let slot = self.answers.refusal(error);
-        self.answers.slots.push(slot);
-        self.answers.in_order += 1;
-    }
-
-    /// The record with an index was accepted.
-    #[inline]
-    pub(super) fn set(&mut self, index: usize, appended: Appended) {
-        self.answers.slots[index] = self.accept(appended);
-    }
-
-    /// The record with an index was refused.
-    #[cold]
-    pub(super) fn set_refusal(&mut self, index: usize, error: Error) {
-        self.answers.slots[index] = self.answers.refusal(error);
-    }
-
-    #[inline]
-    fn accept(&mut self, appended: Appended) -> Slot {
+    pub(super) fn accept(&mut self, first: Appended, indices: impl ExactSizeIterator<Item = u32>) {
         if self.count == 0 {
-            self.begin(appended);
+            let origin = self.origin;
+            self.answers.runs.push(Run { origin, first });
         }
         let run = self.answers.runs.len() - 1;
-        let rank = small(self.count);
-        debug_assert_eq!(self.answers.runs[run].appended(rank), appended);
-        self.count += 1;
-        Slot::Accepted(small(run), rank)
+        debug_assert_eq!(self.answers.runs[run].appended(self.count), first);
+        self.count += indices.len();
+        if self.answers.slots.is_empty() {
+            self.answers.in_order += indices.len();
+            return;
+        }
+        let slots = &mut self.answers.slots[..];
+        for index in indices {
+            slots[index as usize] = Slot::Accepted(small(run));
+        }
     }
 
+    /// The record with an index was refused; there are so many in all.
     #[cold]
-    fn begin(&mut self, first: Appended) {
-        let origin = self.origin;
-        self.answers.runs.push(Run { origin, first });
+    pub(super) fn refuse(&mut self, index: u32, error: Error, len: usize) {
+        self.answers.spread(len);
+        self.answers.slots[index as usize] = self.answers.refusal(error);
     }
 }
 
 impl Run {
-    fn output(&self, rank: u32) -> PutRecordOutput {
+    fn output(&self, rank: usize) -> PutRecordOutput {
         PutRecordOutput::new(self.origin, self.appended(rank))
     }
 
-    const fn appended(&self, rank: u32) -> Appended {
+    const fn appended(&self, rank: usize) -> Appended {
         let Appended { place, arrival_ms } = self.first;
         Appended {
             place: place.saturating_add(rank as u64),
@@ -195,11 +168,11 @@ impl Run {
     }
 }
 
-/// A number of records of one batch.
+/// A number of records of one batch, or the index of one.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "entries of more than 2^32 records do not fit the memory of any machine"
 )]
-const fn small(count: usize) -> u32 {
+pub(super) const fn small(count: usize) -> u32 {
     count as u32
 }

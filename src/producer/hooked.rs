@@ -47,15 +47,15 @@ impl Producer {
     ) -> Result<PutRecordsOutput, Error> {
         let known = self.settled();
         let place = |entry: &PutEntry<'_>| {
-            let key = entry.key.as_str();
+            let key = &*entry.key;
             let index = known
                 .routing
-                .index_of(|| hash_key(key, entry.known_hash_key()))?;
+                .index_of(|| hash_key(key, entry.known_hash_key().copied()))?;
             Some(known.routing.shard(index))
         };
         let records: Option<Vec<_>> = entries
             .iter()
-            .map(|entry| Some((place(entry)?, entry.key.as_str())))
+            .map(|entry| Some((place(entry)?, &*entry.key)))
             .collect();
         let records = records.unwrap_or_default();
         if records.is_empty() {
@@ -82,7 +82,7 @@ impl Producer {
         let mut put = PutRecordsOutput::new(Batch::new(self, taken).put()?).into_iter();
         let mut answers = Answers::default();
         answers.spread(verdicts.len());
-        for (index, verdict) in verdicts.into_iter().enumerate() {
+        for (index, verdict) in (0..).zip(verdicts) {
             let answer = match verdict.refusal {
                 Some(refusal) => Err(refusal),
                 None => put.next().expect("an answer for each entry that was put"),

@@ -20,6 +20,7 @@ use crate::wait::Undo;
 
 mod answers;
 mod batch;
+mod groups;
 #[cfg(feature = "testing")]
 mod hooked;
 
@@ -129,8 +130,8 @@ impl Producer {
     pub fn put_entry<'a>(&self, entry: impl Into<PutEntry<'a>>) -> Result<PutRecordOutput, Error> {
         let mut entry = entry.into();
         self.check_ordering(&entry)?;
-        let hash_key = entry.known_hash_key();
-        self.put(entry.key.as_str(), hash_key, &mut entry.data)
+        let hash_key = entry.known_hash_key().copied();
+        self.put(&entry.key, hash_key, &mut entry.data)
     }
 
     /// Puts many records. Those of one shard keep their order, and become visible together unless
@@ -175,21 +176,31 @@ impl Producer {
             return self.put_hooked(hooked, key, known, data);
         }
         let mut refused = None;
-        let mut payload = data.payload(key.len());
-        if is_short(key) && self.surely_fits(key, payload.len()) {
+        // At first, as long as it is known which form the data has.
+        let copied = data.copied(key.len());
+        if is_short(key) && self.surely_fits(key, data.as_slice().len()) {
             let now = self.now();
-            if let Some(routing) = self.routes.seen(&self.stream) {
-                if let Some(index) = routing.index_of(|| hash_key(key, known)) {
-                    let shard = routing.shard(index);
-                    match shard.append(now, key, &mut payload) {
-                        Ok(appended) => return Ok(PutRecordOutput::new(shard.origin(), appended)),
-                        Err(refusal) => refused = Some((shard, refusal)),
-                    }
+            if let Some(shard) = self.seen_shard(key, known) {
+                let copied = copied.and_then(|copied| shard.append_copy(now, key, copied));
+                let appended = match copied {
+                    Some(appended) => Ok(appended),
+                    None => shard.append(now, key, &mut data.payload(key.len())),
+                };
+                match appended {
+                    Ok(appended) => return Ok(PutRecordOutput::new(shard.origin(), appended)),
+                    Err(refusal) => refused = Some((shard, refusal)),
                 }
             }
         }
         self.put_slowly(key, known, data, refused)
             .map_err(|error| *error)
+    }
+
+    /// The shard that takes a key, as far as this producer has seen.
+    #[inline(always)]
+    fn seen_shard(&self, key: &str, known: Option<HashKey>) -> Option<&Shard> {
+        let routing = self.routes.seen(&self.stream)?;
+        routing.shard_of(|| hash_key(key, known))
     }
 
     /// Puts one record when the first try failed, or said that it has to be looked at closely.
@@ -210,7 +221,7 @@ impl Producer {
         self.check_size(key, data.as_slice().len())?;
         let mut seen = self.routes.look_up(&self.stream);
         loop {
-            let Some(index) = seen.routing.index_of(|| hash_key(key, known)) else {
+            let Some(shard) = seen.routing.shard_of(|| hash_key(key, known)) else {
                 let settled = self.settled();
                 if settled.version == seen.version {
                     return Err(Box::new(self.stream.takes_none(seen.routing.taking)));
@@ -218,7 +229,6 @@ impl Producer {
                 seen = settled;
                 continue;
             };
-            let shard = seen.routing.shard(index);
             match self.append(shard, key, data)? {
                 Some(output) => return Ok(output),
                 None => seen = self.settled(),
@@ -293,29 +303,40 @@ impl Producer {
         entries: impl Iterator<Item = PutEntry<'a>>,
     ) -> Result<Vec<PutEntry<'a>>, Error> {
         let limits = &self.stream.settings().limits;
-        let mut bytes = 0;
         // Made where they stay, and looked at afterwards: moved there as a whole, each would have to
         // wait until it was written (a sixth of a batch).
-        let checked: Vec<_> = entries.collect();
-        for entry in &checked {
-            let (key, data) = (entry.key.as_str(), entry.data.as_slice());
-            if !entry.is_keyless() {
-                check_partition_key(key)?;
-            }
-            self.check_size(key, data.len())?;
-            self.check_ordering(entry)?;
-            bytes += (key.len() + data.len()) as u64;
+        let entries: Vec<_> = entries.collect();
+        let fits_bytes = self.stream.settings().fits_bytes();
+        let (mut bytes, mut are_usual) = (0, true);
+        for entry in &entries {
+            let entry_bytes = entry.key.len() + entry.data.as_slice().len();
+            bytes += entry_bytes as u64;
+            // Without a branch for each.
+            are_usual &= is_short(&entry.key) & entry.is_plain() & (entry_bytes <= fits_bytes);
+        }
+        if !are_usual {
+            entries.iter().try_for_each(|entry| self.check(entry))?;
         }
         match (limits.put_records_entries_max, limits.put_records_bytes_max) {
-            (Some(limit), _) if checked.len() > limit => Err(Error::TooManyEntries {
-                entries: checked.len(),
+            (Some(limit), _) if entries.len() > limit => Err(Error::TooManyEntries {
+                entries: entries.len(),
                 limit,
             }),
             (_, Some(limit_bytes)) if bytes > limit_bytes => {
                 Err(Error::EntriesTooLarge { bytes, limit_bytes })
             }
-            _ => Ok(checked),
+            _ => Ok(entries),
         }
+    }
+
+    /// Checks one entry of many.
+    fn check(&self, entry: &PutEntry<'_>) -> Result<(), Error> {
+        let key = &*entry.key;
+        if !entry.is_keyless() {
+            check_partition_key(key)?;
+        }
+        self.check_size(key, entry.data.as_slice().len())?;
+        self.check_ordering(entry)
     }
 
     #[inline]

@@ -79,6 +79,8 @@ struct Core {
     range: HashKeyRange,
     parents: Parents,
     created_ms: u64,
+    /// Whether each put has to be checked against limits, or the capacity.
+    checks_puts: bool,
     closing: OnceLock<Arc<Closing>>,
     log: Log,
     state: OwnLine<BriefMutex<State>>,
@@ -133,13 +135,15 @@ pub(crate) struct NewShard {
 
 impl Shard {
     pub(crate) fn new(settings: Arc<Settings>, new: &NewShard) -> Self {
+        let state = State::new(&settings, new.created_ms);
         let core = Core {
+            checks_puts: state.may_refuse,
             origin: Origin::new(new.created_secs, new.shard_id),
             range: new.range,
             parents: new.parents,
             created_ms: new.created_ms,
             log: Log::new(),
-            state: OwnLine(BriefMutex::new(State::new(&settings, new.created_ms))),
+            state: OwnLine(BriefMutex::new(state)),
             closing: OnceLock::new(),
             readers: OwnLine::default(),
             putters: OwnLine::default(),

@@ -16,7 +16,7 @@ pub(super) struct State {
     pub(super) writer: Writer,
     pub(super) closed: bool,
     /// Whether a put has to be checked against limits, the capacity, the end or the time of a pending one.
-    may_refuse: bool,
+    pub(super) may_refuse: bool,
     /// From when on no record is accepted, though the shard has yet to be closed.
     closes_at: Option<Timestamp>,
     limiter: Option<Box<WriteLimiter>>,
@@ -36,7 +36,7 @@ pub(crate) enum Refusal {
 
 /// Where a record went.
 ///
-/// Its place is never 0, so that this or a [`Refusal`] are two words, which a call returns in registers.
+/// Its place is never 0, so that this or none are two words, which a call returns in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Appended {
     pub(crate) place: NonZeroU64,
@@ -59,12 +59,61 @@ impl Appender<'_> {
     ) -> Result<Appended, Refusal> {
         self.state.append(self.core, self.now, key, payload)
     }
+
+    /// Appends records as long as that is a matter of copying what `records` gives: says how many, and
+    /// where the first went. [`append`](Self::append) sees to the one after them.
+    #[inline]
+    pub(crate) fn append_copies<'r>(
+        &mut self,
+        records: impl Iterator<Item = Option<(&'r str, &'r [u8])>>,
+    ) -> Option<(usize, Appended)> {
+        let state = &mut *self.state;
+        if state.may_refuse {
+            return None;
+        }
+        let now = self.now.as_millis();
+        let (done, (place, arrival_ms)) = state.writer.append_copies(now, records);
+        (done > 0).then(|| (done, Appended::new(place, arrival_ms)))
+    }
+}
+
+impl Appended {
+    #[inline]
+    fn new(place: u64, arrival_ms: u64) -> Self {
+        let place = NonZeroU64::new(place).expect("places begin with 1");
+        Self { place, arrival_ms }
+    }
 }
 
 impl Shard {
-    /// Appends one record, or leaves its data as it was. `now` is the stream's time.
+    /// Appends one record, if that is a matter of copying it: nearly each put is, and takes half as long
+    /// like this. Otherwise it does nothing, and [`append`](Self::append) sees to it.
     ///
-    /// Never inlined: this is what a put has in common, and short to call.
+    /// Never inlined: it is short to call, since all of it fits registers.
+    #[inline(never)]
+    pub(crate) fn append_copy(&self, now: Timestamp, key: &str, data: &[u8]) -> Option<Appended> {
+        let core = &*self.core;
+        if core.checks_puts {
+            return None;
+        }
+        let mut state = core.state.lock();
+        if state.may_refuse {
+            return None;
+        }
+        let appended = state
+            .writer
+            .append_copy(&core.log, now.as_millis(), key, data);
+        let (place, arrival_ms) = appended?;
+        if state.waiting || state.writer.has_retired() {
+            let wake = state.waiting;
+            let leftover = state.take_leftover(wake);
+            drop(state);
+            leftover.settle(self);
+        }
+        Some(Appended::new(place, arrival_ms))
+    }
+
+    /// Appends one record, or leaves its data as it was. `now` is the stream's time.
     #[inline(never)]
     pub(crate) fn append(
         &self,
@@ -99,8 +148,7 @@ impl Shard {
     pub(crate) fn close_from(&self, at: Option<Timestamp>) {
         let mut state = self.core.state.lock();
         state.closes_at = at;
-        let checks = state.may_always_refuse(&self.core.settings);
-        state.may_refuse = checks || at.is_some() || state.closed;
+        state.may_refuse = self.core.checks_puts || at.is_some() || state.closed;
     }
 
     /// Has the limits go by another largest record.
@@ -152,17 +200,15 @@ impl Shard {
 impl State {
     pub(super) fn new(settings: &Settings, created_ms: u64) -> Self {
         let limiter = WriteLimiter::new(&settings.limits, settings.record_bytes_max());
-        let mut state = Self {
+        Self {
             writer: Writer::new(settings.capacity, created_ms),
             closed: false,
-            may_refuse: false,
+            may_refuse: limiter.is_some() || settings.on_full != OnFull::TrimOldest,
             closes_at: None,
             limiter: limiter.map(Box::new),
             waiting: false,
             puts_throttled: 0,
-        };
-        state.may_refuse = state.may_always_refuse(settings);
-        state
+        }
     }
 
     /// From now on it takes no record, and nobody waits for one.
@@ -170,11 +216,6 @@ impl State {
         self.closed = true;
         self.may_refuse = true;
         self.waiting = false;
-    }
-
-    /// Whether a put has to be checked at any time.
-    fn may_always_refuse(&self, settings: &Settings) -> bool {
-        self.limiter.is_some() || settings.on_full != OnFull::TrimOldest
     }
 
     /// Always inlined: its result, returned through memory as two words and read as one, would stall
@@ -194,8 +235,7 @@ impl State {
         let (place, arrival_ms) =
             self.writer
                 .append(&core.log, (now.as_millis(), cutoff), key, payload);
-        let place = NonZeroU64::new(place).expect("places begin with 1");
-        Ok(Appended { place, arrival_ms })
+        Ok(Appended::new(place, arrival_ms))
     }
 
     /// Whether the shard is closed or to be closed by now, is full, or has reached its limits. A refused

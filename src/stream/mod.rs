@@ -357,8 +357,8 @@ impl Stream {
         };
         drop(self.control(self.settings().clock.now()));
         let routing = self.routing().routing;
-        match routing.index_of(hash_key) {
-            Some(index) => Ok(routing.shard(index).clone()),
+        match routing.shard_of(hash_key) {
+            Some(shard) => Ok(shard.clone()),
             None => Err(self.takes_none(routing.taking)),
         }
     }
