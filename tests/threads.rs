@@ -199,7 +199,7 @@ fn produce(producer: &Producer, name: u64, count: u64) -> Vec<Accepted> {
             next += 1;
             (key.clone(), format!("{key} {next} {padding}"), next)
         };
-        if name % 2 == 0 {
+        if name.is_multiple_of(2) {
             let (key, data, count) = make();
             let put = producer
                 .put_record(&key, data)
@@ -627,7 +627,7 @@ fn a_batch_becomes_visible_as_a_whole() {
         loop {
             let last = done.load(Ordering::Acquire);
             let batch = iterator.get_records(33 * BATCH).expect("it can be read");
-            torn += usize::from(batch.len() % BATCH != 0);
+            torn += usize::from(!batch.len().is_multiple_of(BATCH));
             if last && batch.is_empty() {
                 break;
             }

@@ -386,12 +386,12 @@ fn names() {
         });
         let reading = scope.spawn(|| {
             for _ in 0..20 {
-                if let Ok(stream) = registry.get("tsan") {
-                    if let Ok(mut subscription) = stream.subscribe(StartingPosition::TrimHorizon) {
-                        while let Ok(batch) = subscription.get_records(10) {
-                            if look(&batch) == 0 {
-                                break;
-                            }
+                if let Ok(stream) = registry.get("tsan")
+                    && let Ok(mut subscription) = stream.subscribe(StartingPosition::TrimHorizon)
+                {
+                    while let Ok(batch) = subscription.get_records(10) {
+                        if look(&batch) == 0 {
+                            break;
                         }
                     }
                 }

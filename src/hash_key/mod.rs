@@ -7,9 +7,9 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use md5::{Digest, Md5};
+use ::md5::{Digest, Md5};
 
-mod lanes;
+mod md5;
 mod memo;
 
 /// A point in the hash-key space, usually the MD5 of a partition key.
@@ -37,7 +37,11 @@ impl HashKey {
 
     /// The hash key of a partition key: the MD5 of its UTF-8 bytes, read big-endian.
     pub fn of(partition_key: &str) -> Self {
-        Self(u128::from_be_bytes(Md5::digest(partition_key).into()))
+        Self(if partition_key.len() <= md5::KEY_BYTES_MAX {
+            md5::of_one(partition_key)
+        } else {
+            u128::from_be_bytes(Md5::digest(partition_key).into())
+        })
     }
 
     /// Its value.
@@ -56,17 +60,16 @@ impl HashKey {
         mut partition_keys: impl ExactSizeIterator<Item = &'k str>,
     ) -> Vec<Self> {
         let mut hash_keys = Vec::with_capacity(partition_keys.len());
-        let mut keys = [""; lanes::LANES];
+        let mut keys = [""; md5::LANES];
         while partition_keys.len() > 0 {
-            let count = partition_keys.len().min(lanes::LANES);
+            let count = partition_keys.len().min(md5::LANES);
             for (lane, key) in keys.iter_mut().zip(partition_keys.by_ref().take(count)) {
                 *lane = key;
             }
             let keys = &keys[..count];
-            // Few keys are quicker one by one, and long ones need more than one block.
-            let fits = |key: &&str| key.len() <= lanes::KEY_BYTES_MAX;
-            if count > lanes::LANES / 2 && keys.iter().all(fits) {
-                hash_keys.extend(lanes::md5(keys).map(Self).into_iter().take(count));
+            let fits = |key: &&str| key.len() <= md5::KEY_BYTES_MAX;
+            if count > md5::FEW && keys.iter().all(fits) {
+                md5::of_many(keys, |hash_key| hash_keys.push(Self(hash_key)));
             } else {
                 hash_keys.extend(keys.iter().map(|key| Self::of(key)));
             }
@@ -281,23 +284,18 @@ mod tests {
     }
 
     #[test]
-    fn many_keys_at_once_hash_as_each_alone() {
-        for count in [0, 1, 31, 32, 33, 63, 64, 65, 100, 200] {
-            for len in [0, 1, 7, 54, 55, 56, 64, 200] {
-                let text = |i| {
-                    format!("{i}{}", "ü-x".repeat(len))
-                        .chars()
-                        .take(len)
-                        .collect()
-                };
-                let keys: Vec<String> = (0..count).map(text).collect();
-                let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-                let alone: Vec<_> = keys.iter().map(|key| HashKey::of(key)).collect();
-                assert_eq!(
-                    HashKey::of_all(keys.iter().copied()),
-                    alone,
-                    "{count} keys of {len} characters"
-                );
+    fn keys_of_any_length_hash_to_their_md5_alone_and_many_at_once() {
+        for len in (0..70).chain([119, 120, 121, 200]) {
+            let key = |i| format!("{i}{}", "ü-x".repeat(len));
+            let keys = (0..200).map(|i| key(i).chars().take(len).collect());
+            let keys: Vec<String> = keys.collect();
+            let md5 = |key: &String| HashKey(u128::from_be_bytes(Md5::digest(key).into()));
+            let expected: Vec<_> = keys.iter().map(md5).collect();
+            let alone: Vec<_> = keys.iter().map(|key| HashKey::of(key)).collect();
+            assert!(alone == expected, "of {len} characters");
+            for count in (0..6).chain([31, 32, 33, 63, 64, 65, 66, 128, 200]) {
+                let at_once = HashKey::of_all(keys[..count].iter().map(String::as_str));
+                assert!(at_once == expected[..count], "{count} of {len} characters");
             }
         }
     }

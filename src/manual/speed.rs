@@ -81,9 +81,6 @@
 //!
 //! # Other things that were tried
 //!
-//! - **MD5 with wider vectors**: of many keys at once one takes 26 ns with what each x86-64 processor
-//!   has, 19 with AVX2, 13 with AVX-512. Choosing at run time takes unsafe code or a dependency with
-//!   another parser of Rust, for a tenth of a batch.
 //! - **A reader that keeps its chunk** between two reads would spare a lock, 9 ns; each idle reader would
 //!   keep 64 KiB from being freed, and the larger data in it.
 //! - **Fetching for writing**, what a put is about to write or show, ahead of it: nothing between two

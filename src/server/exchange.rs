@@ -95,11 +95,11 @@ impl Exchanges {
         rare: Rare,
         is_fresh: bool,
     ) -> Admitted<Request<Bytes>> {
-        if self.transport == Transport::Http2 {
-            if let Upgrade::Done(first) = std::mem::take(&mut *self.upgrade.lock()) {
-                // It was checked when it came.
-                return Ok(*first);
-            }
+        if self.transport == Transport::Http2
+            && let Upgrade::Done(first) = std::mem::take(&mut *self.upgrade.lock())
+        {
+            // It was checked when it came.
+            return Ok(*first);
         }
         let upgrade =
             (rare.upgrade && self.may_upgrade(&request)).then(|| hyper::upgrade::on(&mut request));

@@ -216,15 +216,15 @@ impl Iterator for Records<'_> {
     #[inline]
     fn next(&mut self) -> Option<Record> {
         loop {
-            if let Some((frames, memory)) = &mut self.current {
-                if let Some(frame) = frames.next() {
-                    self.left -= 1;
-                    let data = match frame.handle() {
-                        Some(handle) => handle.clone(),
-                        None => memory.slice(frame.data_range()),
-                    };
-                    return Some(Record::new(self.origin, &frame, data));
-                }
+            if let Some((frames, memory)) = &mut self.current
+                && let Some(frame) = frames.next()
+            {
+                self.left -= 1;
+                let data = match frame.handle() {
+                    Some(handle) => handle.clone(),
+                    None => memory.slice(frame.data_range()),
+                };
+                return Some(Record::new(self.origin, &frame, data));
             }
             let span = self.spans.next()?;
             self.current = Some((span.frames(), memory_of(span)));

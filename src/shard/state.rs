@@ -263,11 +263,11 @@ impl State {
                 return Err(Refusal::Full);
             }
         }
-        if let Some(limiter) = &mut self.limiter {
-            if !limiter.try_take(now.as_millis(), (key_bytes + payload.len()) as u64) {
-                self.puts_throttled += 1;
-                return Err(Refusal::Throttled);
-            }
+        if let Some(limiter) = &mut self.limiter
+            && !limiter.try_take(now.as_millis(), (key_bytes + payload.len()) as u64)
+        {
+            self.puts_throttled += 1;
+            return Err(Refusal::Throttled);
         }
         Ok(())
     }

@@ -51,10 +51,9 @@ impl Stream {
             None => return Err(self.settings().not_found()),
         }
         if let ShardFilter::AtTimestamp(timestamp) | ShardFilter::FromTimestamp(timestamp) = filter
+            && timestamp > now
         {
-            if timestamp > now {
-                return Err(Error::TimestampInFuture { timestamp, now });
-            }
+            return Err(Error::TimestampInFuture { timestamp, now });
         }
         let created_ms = self.created().as_millis();
         let is_listed = |shard: &Shard, horizon_ms: u64| match filter {

@@ -129,10 +129,10 @@ impl Stream {
     ) -> Result<(), Error> {
         self.check_shard_count_step(current, target)?;
         control.forget_count_changes(now);
-        if let Some(limit) = self.settings().limits.update_shard_count_per_day {
-            if control.count_changes.len() >= limit as usize {
-                return Err(Error::ShardCountChanges { limit });
-            }
+        if let Some(limit) = self.settings().limits.update_shard_count_per_day
+            && control.count_changes.len() >= limit as usize
+        {
+            return Err(Error::ShardCountChanges { limit });
         }
         // At most two splits and a merge for each shard, before or after.
         self.check_ids_left(control, current.saturating_add(target).saturating_mul(5))

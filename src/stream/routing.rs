@@ -98,7 +98,6 @@ const PART_BITS: u32 = 6;
 
 /// Which of the equal parts a hash key is in.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "few bits are left")]
 fn part_of(hash_key: HashKey) -> usize {
     (hash_key.get() >> (u128::BITS - PART_BITS)) as usize
 }

@@ -371,11 +371,11 @@ impl Twin {
         }
         let now = self.now;
         let shard = self.shard_mut(index);
-        if let Some(writes) = &mut shard.writes {
-            if !writes.admits(now, entry.bytes()) {
-                shard.puts_throttled += 1;
-                return Err(Error::WriteThrottled { stream, shard_id });
-            }
+        if let Some(writes) = &mut shard.writes
+            && !writes.admits(now, entry.bytes())
+        {
+            shard.puts_throttled += 1;
+            return Err(Error::WriteThrottled { stream, shard_id });
         }
         let arrival_ms = shard.last_arrival().max(now);
         let time_secs = shard.created_secs.max(arrival_ms / 1_000);
@@ -463,10 +463,10 @@ impl Twin {
             });
         }
         let shard = self.shard_mut(index);
-        if let Some(reads) = &mut shard.reads {
-            if !reads.iterators.try_one(now) {
-                return Err(shard.throttle_read(index));
-            }
+        if let Some(reads) = &mut shard.reads
+            && !reads.iterators.try_one(now)
+        {
+            return Err(shard.throttle_read(index));
         }
         let place = match from {
             Position::TrimHorizon => 0,
@@ -544,10 +544,10 @@ impl Twin {
         }
         let (index, now, unexpired) = (reader.shard, self.now, self.unexpired(reader.shard));
         let shard = self.shard_mut(index);
-        if let Some(reads) = &mut shard.reads {
-            if !reads.admits(now) {
-                return Err(shard.throttle_read(index));
-            }
+        if let Some(reads) = &mut shard.reads
+            && !reads.admits(now)
+        {
+            return Err(shard.throttle_read(index));
         }
         let mut batch = Batch::default();
         if reader.place < unexpired {

@@ -268,12 +268,12 @@ impl IteratorToken {
 fn get_records(call: &Call<'_>, input: &Input) -> Outcome {
     let text = input.text("ShardIterator").expect("it is required");
     let token = IteratorToken::open(call, text)?;
-    if let Some(arn) = input.text("StreamARN") {
-        if call.stream_of_arn(arn)? != token.stream {
-            return Err(Exception::invalid_argument(format!(
-                "ShardIterator is not of the stream with StreamARN {arn}."
-            )));
-        }
+    if let Some(arn) = input.text("StreamARN")
+        && call.stream_of_arn(arn)? != token.stream
+    {
+        return Err(Exception::invalid_argument(format!(
+            "ShardIterator is not of the stream with StreamARN {arn}."
+        )));
     }
     let limit = input.count("Limit").unwrap_or(GET_RECORDS_LIMIT_MAX);
     read(call, &token, limit, input.flag("DryRun"))

@@ -175,12 +175,11 @@ impl<'a> Call<'a> {
                 None => Exception::unknown_operation(),
             });
         }
-        if let Some(shortcut) = operation.and_then(Operation::shortcut) {
-            if authenticate().is_ok() {
-                if let Some(outcome) = shortcut(self, body) {
-                    return outcome;
-                }
-            }
+        if let Some(shortcut) = operation.and_then(Operation::shortcut)
+            && authenticate().is_ok()
+            && let Some(outcome) = shortcut(self, body)
+        {
+            return outcome;
         }
         let request = match self.encoding.decode(body) {
             Ok(request @ (Value::Map(_) | Value::List(_))) => request,

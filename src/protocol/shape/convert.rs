@@ -165,7 +165,7 @@ fn blob_of(text: &str) -> Result<Value, Exception> {
 
 fn why_no_base64(text: &str) -> String {
     let length = text.encode_utf16().count();
-    if length % 4 != 0 {
+    if !length.is_multiple_of(4) {
         return format!(
             "Base64 encoded length is expected a multiple of 4 bytes but found: {length}"
         );

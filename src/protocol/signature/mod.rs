@@ -461,7 +461,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
     let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_hex || text.len() % 2 != 0 {
+    if !is_hex || !text.len().is_multiple_of(2) {
         return None;
     }
     let bytes = (0..text.len()).step_by(2);

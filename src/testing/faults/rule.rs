@@ -181,7 +181,7 @@ impl Rule {
             Occurrence::Always => true,
             Occurrence::Nth(nth) => self.seen_count == nth,
             Occurrence::Next(count) => self.fired_count < count,
-            Occurrence::Every(nth) => self.seen_count % nth == 0,
+            Occurrence::Every(nth) => self.seen_count.is_multiple_of(nth),
             Occurrence::Random(probability) => {
                 let stream = &*asked.shard.settings().stream;
                 let shard_id = asked.shard.id();

@@ -104,10 +104,8 @@ impl Push {
             return Poll::Ready(None);
         }
         let is_paced = now < self.paced_until;
-        if !is_paced {
-            if let Poll::Ready(frame) = self.poll_records(context, now) {
-                return Poll::Ready(Some(frame));
-            }
+        if !is_paced && let Poll::Ready(frame) = self.poll_records(context, now) {
+            return Poll::Ready(Some(frame));
         }
         if now >= self.idle_at {
             if !is_paced {
