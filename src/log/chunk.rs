@@ -778,6 +778,7 @@ pub(super) fn prefetch_record(address: usize) {
 /// shown yet; returns the others. `None`: there are too few.
 #[inline]
 fn write_copy<'c>(free: &'c [Unit], delta: u64, key: &str, data: &[u8]) -> Option<&'c [Unit]> {
+    // Its length fits the header; so does that of data which fits a chunk.
     assert!(key.len() <= KEY_BYTES_MAX);
     // The header's, and those that the body begins.
     let units = (key.len() + data.len() + 2 * UNIT_BYTES - 1) / UNIT_BYTES;

@@ -86,8 +86,8 @@ impl Appended {
 }
 
 impl Shard {
-    /// Appends one record, if that is a matter of copying it: nearly each put is, and takes half as long
-    /// like this. Otherwise it does nothing, and [`append`](Self::append) sees to it.
+    /// Appends one record, if that is a matter of copying it: nearly each put is, and takes two thirds of
+    /// the instructions like this. Otherwise it does nothing, and [`append`](Self::append) sees to it.
     ///
     /// Never inlined: it is short to call, since all of it fits registers.
     #[inline(never)]
