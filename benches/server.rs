@@ -10,7 +10,7 @@
 //! Varies: the request (one record of 100 bytes or 1 KiB, 500 records of 1 KiB, a pull of up to 10,000),
 //! and who answers. Both are processes of their own, asked in turns over one connection of loopback by
 //! the same client; a round is some thousands of requests to one of them, and the ratio is that of
-//! neighbouring rounds. The client's own time does not count.
+//! neighbouring rounds. The client's own time does not count; it shares a core with both.
 
 use std::fs;
 use std::io::{BufReader, Read};
@@ -55,6 +55,7 @@ fn main() {
 
 /// Asks both in turns.
 fn requests() {
+    endpoint::share_a_core();
     let mut brooklet = Peer::start("brooklet");
     let mut nothing = Peer::start("nothing");
     let iterator = iterator(&mut brooklet);
