@@ -125,6 +125,8 @@ fn batch(stream: &str) -> String {
 
 /// Servers, each in a process of its own.
 pub fn over_sockets(options: &Options, kind: Kind) -> Workload {
+    // From now on: these are the last workloads, and those after them have one thread.
+    endpoint::share_a_core();
     let count = kind.count(options);
     let contender = |label, who, carries| {
         let mut peer = Peer::start(who);
