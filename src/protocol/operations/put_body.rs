@@ -343,7 +343,14 @@ fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{self, Index};
+
     use super::*;
+
+    /// What JSON is made of, and what it is not.
+    const SIGNS: &[u8] = b"{}[]:,\"\\ \n\t=/+YQkau1t\0\xc3\xa4\xff";
 
     /// Key and data of each record, if the body is read.
     fn read(body: &str) -> Option<Vec<(&str, Vec<u8>)>> {
@@ -417,5 +424,45 @@ mod tests {
         let most = vec![record; ENTRIES_MAX].join(",");
         let most = whole.replacen(record, &most, 1);
         assert_eq!(read(&most).map(|read| read.len()), Some(ENTRIES_MAX));
+    }
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_a_reader_of_any_json_reads(
+            edits in vec((any::<Index>(), 0..3_u8, sample::select(SIGNS)), 0..4)
+        ) {
+            let record = r#"{"PartitionKey":"kä", "Data":"YWJj"}"#;
+            let mut body = format!(r#" {{"StreamName":"tea","Records":[{record},{record}]}} "#).into_bytes();
+            for (at, edit, sign) in edits {
+                let at = at.index(body.len());
+                match edit {
+                    0 => body[at] = sign,
+                    1 => body.insert(at, sign),
+                    _ => drop(body.remove(at)),
+                }
+            }
+            let Some(read) = PutBody::of_many(Encoding::Json, &body) else {
+                return Ok(());
+            };
+            let Ok(value) = serde_json::from_slice::<serde_json::Value>(&body) else {
+                // Nobody has looked at the letters of data yet that end up being no base64.
+                let mut room = [MaybeUninit::uninit(); 100];
+                let mut room = &mut room[..];
+                let decoded = read.records.iter().map(|record| record.data.decode(&mut room));
+                prop_assert!(decoded.flatten().count() < read.records.len());
+                return Ok(());
+            };
+            prop_assert_eq!(read.stream_name, value["StreamName"].as_str());
+            prop_assert_eq!(read.stream_arn, value["StreamARN"].as_str());
+            let records = value["Records"].as_array().expect("a list was read");
+            prop_assert_eq!(read.records.len(), records.len());
+            for (read, record) in read.records.iter().zip(records) {
+                prop_assert_eq!(read.partition_key, record["PartitionKey"].as_str());
+                prop_assert_eq!(read.explicit_hash_key, record["ExplicitHashKey"].as_str());
+                let Blob::Base64(text, _) = read.data else {
+                    panic!("JSON has base64");
+                };
+                prop_assert_eq!(Some(text), record["Data"].as_str().map(str::as_bytes));
+            }
+        }
     }
 }
