@@ -13,7 +13,9 @@ use crate::sync::{MODELLED, spin_loop, thread_local, yield_now};
 const LOOKS: u32 = if MODELLED { 1 } else { 32 };
 /// Between two looks: less than a line takes from one core to another. While nothing happens, a look costs
 /// nobody anything; to wait twice as long for each cost a dialogue two fifths of its time.
-const LOOK_SPINS: u32 = 4;
+///
+/// In a model each lets all others go on: of more than one, it would not try to sleep before they do.
+const LOOK_SPINS: u32 = if MODELLED { 1 } else { 4 };
 /// Then lets other threads run so often: in all, about as long as it takes to put a thread to sleep
 /// and wake it, so that whether to sleep was decided at twice the least cost, at most.
 const YIELDS: u32 = if MODELLED { 0 } else { 16 };
