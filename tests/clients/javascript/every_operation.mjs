@@ -620,8 +620,10 @@ async function recordsArePushed() {
   assert.equal(await reader.next(), undefined, "it is over");
 
   const leaving = await subscribe("leaving", { Type: "LATEST" }, 1);
+  // As consumers do, it waits already. Node.js may lose what nobody reads yet of a stream that ends.
+  const told = assert.rejects(leaving.next(), { name: "ResourceNotFoundException" });
   await done("DeregisterStreamConsumer", { ConsumerARN: leaving.consumerArn });
-  await assert.rejects(leaving.next(), { name: "ResourceNotFoundException" });
+  await told;
 }
 
 async function tagsAndPoliciesAreKept() {
