@@ -13,38 +13,63 @@
 //!
 //! | a put | ns | times the first |
 //! | --- | --- | --- |
-//! | as it comes | 55 | 1 |
-//! | with a [`TickingClock`] | 31 | 0.55 |
-//! | with a clock that stands still: *A* | 32 | 0.58 |
-//! | *A*, bounded by the number of records instead of their bytes | 30 | 0.53 |
-//! | *A*, with limits | 34 | 0.61 |
-//! | *A*, four shards, keys hashed beforehand ([`PartitionKey`]) | 35 | 0.64 |
-//! | *A*, four shards, text keys that repeat | 58 | 1.06 |
-//! | *A*, four shards, each key new | 188 | 3.4 |
-//! | *A*, no data | 32 | 0.60 |
-//! | *A*, 1 KiB of [`Bytes`](bytes::Bytes), of which the handle is kept | 45 | 0.79 |
-//! | *A*, in batches of 500, for each record | 27 | 0.50 |
-//! | the machine: a lock that nobody wants, taken and given back | 10 | 0.17 |
-//! | the machine: the time | 21 | 0.38 |
-//! | the machine: copying key and data | 14 | 0.25 |
-//! | the machine: MD5 of a key | 123 | 2.2 |
+//! | as it comes | 53 | 1 |
+//! | with a [`TickingClock`] | 28 | 0.54 |
+//! | with a clock that stands still: *A* | 28 | 0.52 |
+//! | *A*, bounded by the number of records instead of their bytes | 27 | 0.52 |
+//! | *A*, with limits | 39 | 0.75 |
+//! | *A*, four shards, keys hashed beforehand ([`PartitionKey`]) | 35 | 0.65 |
+//! | *A*, four shards, text keys that repeat | 53 | 1.02 |
+//! | *A*, four shards, each key new | 143 | 2.65 |
+//! | *A*, no data | 27 | 0.51 |
+//! | *A*, 1 KiB of [`Bytes`](bytes::Bytes), of which the handle is kept | 50 | 0.93 |
+//! | *A*, in batches of 500, for each record | 19 | 0.35 |
+//! | the machine: a lock that nobody wants, taken and given back | 10 | 0.18 |
+//! | the machine: the time | 21 | 0.39 |
+//! | the machine: copying key and data | 14 | 0.26 |
+//! | the machine: MD5 of a key | 116 | 2.20 |
 //!
 //! So this is what a put pays for:
 //!
-//! - **When it arrived**: 24 ns, the largest part. Retention, starting at a time and the order of
+//! - **When it arrived**: 26 ns, the largest part. Retention, starting at a time and the order of
 //!   sequence numbers by time hang on it. A batch asks once.
 //! - **Any number of producers**: 10 ns, one locked instruction; another one, to give the lock back, is
 //!   spared. A batch takes it once.
 //! - **Replay, and readers that nobody waits for**: up to 14 ns, for copying the record into memory that
 //!   the core does not have at hand, since the log is larger than its cache. A ring that keeps a handle, and
 //!   no longer than a reader needs it, is spared that.
-//! - **Order and bounds** (numbers, capacity, publishing): the rest, some 8 ns.
-//! - **Routing**: 3 ns for a key that is hashed already, 26 for text that the thread has put lately, an
-//!   MD5 and a quarter for a new one.
+//! - **Order and bounds** (numbers, capacity, publishing): the rest, some 4 ns.
+//! - **Routing**: 8 ns for a key that is hashed already, 18 more for text that the thread has put
+//!   lately; for a new one an MD5, in three quarters of the time that the last row says of the `md-5` crate.
 //!
-//! In the same run a disruptor with a single producer took 0.44 of a put as it comes, which is three quarters
-//! of one with a [`TickingClock`], and pays for none of these but the bound; tokio's broadcast channel took
-//! 0.96. In batches of 500 they took 0.80 and 1.84 of brooklet's time.
+//! In the same run a disruptor with a single producer took 0.44 of a put as it comes, which is 0.81 of
+//! one with a [`TickingClock`], and pays for none of these but the bound; tokio's broadcast channel took
+//! 1.01. In batches of 500 they took 1.15 and 2.80 of brooklet's time.
+//!
+//! # Where a peer is ahead, and what for
+//!
+//! In the same run, cost of one record in nanoseconds. A target is what this project would like to take, as a
+//! share of that peer's time; the last column is what brooklet cannot be without, each measured by itself
+//! in that run. Where that alone is more than the target, the target asks for another promise, or another
+//! machine.
+//!
+//! | workload | brooklet | the peer | target | what a record costs here in any case |
+//! | --- | --- | --- | --- | --- |
+//! | put one | 52 | disruptor 23 | 29 | the time 21, a lock 10, the copy 14 |
+//! |  | 52 | tokio 53 | 33 | the same |
+//! | put one, 1 KiB | 73 | disruptor 23 | 29 | the same, and a handle that is kept |
+//! | put one, each key new | 173 | one MD5 117 | 152 | the time 21, a lock 10, the copy 14, an MD5 |
+//! | a batch of 500 | 18 | disruptor 21 | 14 | the copy 14 |
+//! | a batch of 500, 1 KiB | 43 | disruptor 22 | 15 | the copy of 1 KiB, or a handle that is kept |
+//! | a pipe, batches | 27 | disruptor 26 | 11 | the copy 14 |
+//! |  | 27 | crossbeam 58 | 13 | the same |
+//! | a pipe, one at a time | 92 | crossbeam 61 | 41 | the time 21, a lock 10, the copy 14 |
+//! | a round trip | 958 | crossbeam 783 | 461 | a cache line there and back 569 |
+//!
+//! In reach, and not reached: batches of new keys (42 ns a record, of which 8 are MD5; the target is 35); four
+//! producers and four readers that are routed (1.05 times four crossbeam channels; 0.4); owned records in
+//! batches; a round trip where the cores are near each other (twice crossbeam's, 1.2 times in this run,
+//! where they are far). The command prints every target.
 //!
 //! # Cheaper puts
 //!
