@@ -9,7 +9,7 @@
 //! While the body of an exchange is read, it has a limit of its own.
 //!
 //! A timer for each wait would have to be set and unset for every request. Here a request leaves only
-//! the number of the current tick, and one task looks at all connections once a tick (an eighth of the
+//! the number of the current tick, and somebody looks at all connections once a tick (an eighth of the
 //! shortest limit), so a client is cut off within its limit and two ticks, and a request pays nothing.
 
 use std::collections::BTreeMap;
