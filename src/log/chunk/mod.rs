@@ -43,8 +43,13 @@ use bytes::Bytes;
 
 use crate::call_out::CallOuts;
 use crate::data::{COPIED_BODY_BYTES_MAX, Handle, INLINE_BYTES_MAX, Payload};
-use crate::record::{Origin, RecordView};
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Cells, MODELLED, Ordering, OwnLine, Unit};
+
+mod frames;
+mod owned_key;
+
+pub(crate) use frames::{Frame, Frames, Memory};
+pub(crate) use owned_key::OwnedKey;
 
 const UNIT_BYTES: usize = 8;
 const SLOT_UNITS: usize = 4;
@@ -60,9 +65,6 @@ pub(crate) const OVERHEAD_BYTES_MAX: u64 = ((1 + 1 + SLOT_UNITS + 1) * UNIT_BYTE
 /// How far ahead of the frames that are written memory is fetched. The processor's own prefetch begins anew
 /// with each page: this takes a sixth off a batch of puts.
 const AHEAD_UNITS: u32 = 256;
-/// And of those that are read. Where one frame ends is known only once its header is there: this takes two
-/// fifths off a long replay; half as far takes a tenth less off.
-const READ_AHEAD_UNITS: usize = 512;
 
 /// The largest chunk, so that every field of a packed extent has room. In a model a chunk is full
 /// after a record or two, or the model would never come to the second; its keys have few bytes.
@@ -324,11 +326,7 @@ impl Chunk {
     /// The frames from one extent to another.
     #[inline]
     pub(crate) fn frames(&self, from: Extent, to: Extent) -> Frames<'_> {
-        Frames {
-            chunk: self,
-            units: self.units_before(to),
-            at: from,
-        }
+        Frames::new(self, self.units_before(to), from)
     }
 
     /// The units before an extent.
@@ -611,161 +609,6 @@ pub(crate) struct Sealed {
     pub(crate) charge: u64,
 }
 
-/// One record as it lies in its chunk.
-#[derive(Clone, Copy)]
-pub(crate) struct Frame<'a> {
-    chunk: &'a Chunk,
-    /// As those of [`Frames`].
-    units: &'a [u64],
-    start: Extent,
-    header: Header,
-}
-
-impl<'a> Frame<'a> {
-    /// Where the frame begins.
-    #[inline]
-    pub(crate) const fn start(&self) -> Extent {
-        self.start
-    }
-
-    /// Where the next frame begins.
-    #[inline]
-    pub(crate) fn end(&self) -> Extent {
-        self.start.past(self.header)
-    }
-
-    #[inline]
-    pub(crate) const fn place(&self) -> u64 {
-        self.chunk.first + self.start.frames as u64
-    }
-
-    /// Milliseconds since the epoch.
-    #[inline]
-    pub(crate) const fn arrival(&self) -> u64 {
-        self.chunk.base_arrival + self.header.arrival_delta()
-    }
-
-    #[inline]
-    pub(crate) const fn charge(&self) -> u64 {
-        self.header.charge()
-    }
-
-    /// The handle of data that is kept out of line.
-    #[inline]
-    pub(crate) fn handle(&self) -> Option<&'a Bytes> {
-        if !self.header.is_out_of_line() {
-            return None;
-        }
-        let number = self.units[self.start.units as usize + 1];
-        let slot = self.chunk.slot(usize::try_from(number).ok()?);
-        let slot = handle_in(self.chunk.units.read(slot));
-        // SAFETY: the frame is published and out of line, so it has the number of a slot in which
-        // a handle was written before; that lives as long as the chunk is held, and is only read.
-        Some(unsafe { &*slot })
-    }
-
-    /// Range of the data within the [`Memory`] of the chunk, for data that was copied in.
-    #[inline]
-    pub(crate) fn data_range(&self) -> Range<usize> {
-        let from = (self.start.units as usize + 1) * UNIT_BYTES + self.header.key_bytes();
-        from..from + self.header.data_bytes()
-    }
-
-    /// The record that the frame holds.
-    #[inline]
-    pub(crate) fn view(&self, origin: Origin) -> RecordView<'a> {
-        let handle = self.handle();
-        let (key, copied) = match handle {
-            None => self.body(1).split_at(self.header.key_bytes()),
-            Some(_) => (self.body(2), &[][..]),
-        };
-        RecordView {
-            origin,
-            place: self.place(),
-            arrival_ms: self.arrival(),
-            // SAFETY: as in `partition_key`.
-            partition_key: unsafe { std::str::from_utf8_unchecked(key) },
-            data: handle.map_or(copied, |handle| handle),
-            handle,
-        }
-    }
-
-    /// The partition key, of whatever record.
-    #[inline]
-    pub(crate) fn partition_key(&self) -> &'a str {
-        let from = if self.header.is_out_of_line() { 2 } else { 1 };
-        let key = &self.body(from)[..self.header.key_bytes()];
-        // SAFETY: `OpenChunk::append` copied these bytes from a `str`.
-        unsafe { std::str::from_utf8_unchecked(key) }
-    }
-
-    /// The frame's bytes from a unit on: the key, and data that was copied in.
-    #[inline]
-    fn body(&self, from: usize) -> &'a [u8] {
-        let at = self.start.units as usize;
-        let end = at + self.header.units() as usize;
-        self.chunk.units.note_read(at + from..end);
-        debug_assert!(end <= self.units.len());
-        let len = self.header.body_bytes() - (from - 1) * UNIT_BYTES;
-        // SAFETY: `units` end where a frame does, and this one begins before that (invariant 3): all of
-        // it lies within them. A body is as long as its header says; all bytes of `u64` are initialized.
-        unsafe { slice::from_raw_parts(self.units.as_ptr().add(at + from).cast(), len) }
-    }
-}
-
-/// Walks the frames of one chunk.
-#[derive(Clone)]
-pub(crate) struct Frames<'a> {
-    chunk: &'a Chunk,
-    /// Those of the chunk up to the end of the last frame.
-    units: &'a [u64],
-    at: Extent,
-}
-
-impl<'a> Frames<'a> {
-    /// The record that the next frame holds.
-    ///
-    /// In two arms that look the same, in each of which it is known where the data lies: so that is looked
-    /// at once for a record, not twice.
-    #[inline]
-    #[expect(clippy::if_same_then_else, reason = "each arm becomes shorter")]
-    pub(crate) fn next_view(&mut self, origin: Origin) -> Option<RecordView<'a>> {
-        let frame = self.peek()?;
-        if frame.header.is_out_of_line() {
-            self.at = frame.end();
-            Some(frame.view(origin))
-        } else {
-            self.at = frame.end();
-            Some(frame.view(origin))
-        }
-    }
-
-    #[inline]
-    fn peek(&self) -> Option<Frame<'a>> {
-        let at = self.at.units as usize;
-        let header = self.units.get(at)?;
-        self.chunk.units.note_read(at..at + 1);
-        prefetch(ptr::from_ref(header).wrapping_add(READ_AHEAD_UNITS));
-        Some(Frame {
-            chunk: self.chunk,
-            units: self.units,
-            start: self.at,
-            header: Header(*header),
-        })
-    }
-}
-
-impl<'a> Iterator for Frames<'a> {
-    type Item = Frame<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Frame<'a>> {
-        let frame = self.peek()?;
-        self.at = frame.end();
-        Some(frame)
-    }
-}
-
 /// Has the two cache lines fetched that a small record at an address lies on.
 #[inline]
 pub(super) fn prefetch_record(address: usize) {
@@ -842,98 +685,9 @@ const fn handle_in(slot: &[Unit]) -> *mut Bytes {
     UnsafeCell::raw_get(slot.as_ptr()).cast()
 }
 
-/// The memory of a chunk's frames up to an extent, as an owner for [`Bytes`].
-pub(crate) struct Memory {
-    pub(crate) chunk: Arc<Chunk>,
-    pub(crate) end: Extent,
-}
-
-impl AsRef<[u8]> for Memory {
-    fn as_ref(&self) -> &[u8] {
-        self.chunk.units.note_read(0..self.end.units as usize);
-        let units = self.chunk.units_before(self.end);
-        // SAFETY: the same memory; all bytes of `u64` are initialized.
-        unsafe { slice::from_raw_parts(units.as_ptr().cast(), size_of_val(units)) }
-    }
-}
-
-/// A copy of a partition key.
-///
-/// It is here because asking bytes whether they are text, each time that somebody wants to see the
-/// key, costs as much as all the rest of an owned record.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct OwnedKey(Key);
-
-/// A key has one form, so that equal keys are equal: short if it fits, with zeros behind it.
-///
-/// Short keys lie in the record itself: that is cheaper than counting references.
-#[derive(Clone, PartialEq, Eq)]
-enum Key {
-    Short { len: u8, bytes: ShortKey },
-    Long(Box<str>),
-}
-
-/// Whole words: so a record is moved by words.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(align(8))]
-struct ShortKey([u8; SHORT_KEY_BYTES_MAX]);
-
-const SHORT_KEY_BYTES_MAX: usize = 24;
-
-impl OwnedKey {
-    #[inline]
-    pub(crate) fn new(key: &str) -> Self {
-        let len = match u8::try_from(key.len()) {
-            Ok(len) if key.len() <= SHORT_KEY_BYTES_MAX => len,
-            _ => return Self(Key::Long(key.into())),
-        };
-        let key = key.as_bytes();
-        let mut bytes = [0; SHORT_KEY_BYTES_MAX];
-        match (
-            key.first_chunk::<UNIT_BYTES>(),
-            key.last_chunk::<UNIT_BYTES>(),
-        ) {
-            // As most are: two words, which is cheaper than a call that copies. Of the last one, what the
-            // first one has as well is shifted out: in two steps, since it may be all of it.
-            (Some(first), Some(last)) if key.len() <= 2 * UNIT_BYTES => {
-                let half = (2 * UNIT_BYTES - key.len()) * 4;
-                let behind_first = u64::from_le_bytes(*last) >> half >> half;
-                bytes[..UNIT_BYTES].copy_from_slice(first);
-                bytes[UNIT_BYTES..2 * UNIT_BYTES].copy_from_slice(&behind_first.to_le_bytes());
-            }
-            _ => bytes[..key.len()].copy_from_slice(key),
-        }
-        let bytes = ShortKey(bytes);
-        Self(Key::Short { len, bytes })
-    }
-
-    #[inline]
-    pub(crate) fn as_str(&self) -> &str {
-        match &self.0 {
-            Key::Short { len, bytes } => {
-                let key = &bytes.0[..usize::from(*len)];
-                // SAFETY: `new`, which alone makes one, has copied these bytes, and so many of them,
-                // from a `str`.
-                unsafe { std::str::from_utf8_unchecked(key) }
-            }
-            Key::Long(key) => key,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_owned_key_is_the_text_that_it_was_made_of() {
-        let text = "aä€𝄞bcdefghijklmnopqrstuvwxyz0123456789".repeat(8);
-        for (end, _) in text.char_indices() {
-            let key = OwnedKey::new(&text[..end]);
-            assert_eq!(key.as_str(), &text[..end]);
-            assert!(key == OwnedKey::new(&text.clone()[..end]));
-        }
-    }
 
     #[test]
     fn the_most_data_takes_no_more_than_the_charge_and_one_byte_more_does() {
