@@ -286,6 +286,41 @@ fn a_put_that_waits_for_room_goes_on_when_a_record_has_expired() {
     });
 }
 
+// Between the put's look at how long to wait, which says that there is room, and its look for room.
+#[test]
+fn a_put_that_waits_goes_on_though_another_takes_the_room_it_saw() {
+    model(&["done"], |outcomes| {
+        let clock = ManualClock::default();
+        let stream = Stream::builder("modelled")
+            .clock(clock.clone())
+            .capacity_records(1)
+            .retention(Duration::from_millis(10))
+            .on_full(OnFull::Wait(Duration::MAX))
+            .build()
+            .unwrap();
+        let expire = {
+            let clock = clock.clone();
+            move || clock.advance(Duration::from_millis(11))
+        };
+        stream.producer().put_record("k", small(1)).unwrap();
+        let other = thread::spawn({
+            let (stream, expire) = (stream.clone(), expire.clone());
+            move || {
+                expire();
+                assert!(stream.metrics().records_trimmed() <= 2);
+                stream.producer().put_record("k", small(2)).unwrap();
+                expire();
+            }
+        });
+        stream.producer().put_record("k", small(3)).unwrap();
+        // The other one's may have come first.
+        expire();
+        other.join().unwrap();
+        assert_eq!(stream.metrics().records_in(), 3);
+        outcomes.came_to("done");
+    });
+}
+
 #[test]
 fn a_put_that_waits_for_room_is_told_that_the_stream_was_closed() {
     model(&["done"], |outcomes| {

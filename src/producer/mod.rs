@@ -288,11 +288,15 @@ impl Producer {
                     waited: wait,
                 });
             }
-            // A record has expired once it is older than the retention, not when it is as old.
-            let room = expiry.map(|at| at.duration_since(now) + Duration::from_millis(1));
-            let wake = room.map_or(deadline, |room| {
-                monotonic.saturating_add(room).min(deadline)
-            });
+            let wake = match expiry {
+                // A record has expired once it is older than the retention, not when it is as old.
+                Some(expiry) => {
+                    let room = expiry.duration_since(now) + Duration::from_millis(1);
+                    monotonic.saturating_add(room).min(deadline)
+                }
+                // There was room before others took it, and there may be again.
+                None => planted!(continue, "room_is_taken_meanwhile": deadline),
+            };
             clock.park(&parker, wake);
         }
     }

@@ -164,6 +164,27 @@ fn puts_that_wait_for_room_go_on_when_records_have_expired() {
 }
 
 #[test]
+fn puts_that_wait_for_room_end_while_the_clock_is_turned_and_the_stream_looked_at() {
+    scenario(&["done"], |outcomes| {
+        let clock = ManualClock::default();
+        let settings = builder().clock(clock.clone()).retention(RETENTION);
+        let full = OnFull::Wait(Duration::MAX);
+        let stream = built(settings.capacity_records(2).on_full(full));
+        let putters = [1, 2].map(|name| {
+            let stream = stream.clone();
+            spawn(move || put_all(&stream, name, 3))
+        });
+        while stream.metrics().records_in() < 6 {
+            clock.advance(Duration::from_millis(6));
+            thread::yield_now();
+        }
+        join(putters);
+        assert_eq!(clock.sleeper_count(), 0);
+        outcomes.came_to("done");
+    });
+}
+
+#[test]
 fn puts_that_wait_for_room_too_long_are_refused() {
     scenario(&["refused"], |outcomes| {
         let clock = ManualClock::default();

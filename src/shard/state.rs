@@ -131,8 +131,9 @@ impl Shard {
         self.change(|core, state| run(&mut Appender { core, state, now }));
     }
 
-    /// Registers a waker for when a record of this size may find room; `None` if there is some now.
-    /// Otherwise also when, as far as retention goes, it has to look again.
+    /// Registers a waker for when something else than time may let a put go on: the shard is closed, or
+    /// keeps records for another time. Says when the oldest record expires: from now until then no
+    /// room comes to be. `None`: there is no record, but room for any.
     pub(crate) fn wait_for_room(&self, waker: Waker) -> (WaiterId, Option<Timestamp>) {
         let id = self.core.putters.register(waker);
         let oldest = self.core.state.lock().writer.oldest_arrival(&self.core.log);
