@@ -43,7 +43,7 @@
 //!  3 log       positions                                   chunks, read without that lock
 //!  2 record    starting_position             timer         what the floors above speak in
 //!  1 sequence  clock          bell               call_out  extension  data
-//!  0 limits    sync           hash_key           shard_id
+//!  0 limits    sync           hash_key           shard_id  base64
 //! ```
 
 #![warn(
@@ -69,6 +69,8 @@ macro_rules! planted {
 
 mod sync;
 
+#[cfg(any(feature = "protocol", feature = "testing"))]
+mod base64;
 mod call_out;
 mod clock;
 #[cfg(feature = "protocol")]

@@ -6,6 +6,7 @@ use std::io::Write;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use crate::base64::append_base64;
 use crate::protocol::codec::{DEPTH_MAX, Malformed, VALUES_MAX};
 use crate::protocol::value::Value;
 use crate::sequence::{SequenceNumber, write_digits};
@@ -73,7 +74,7 @@ pub(crate) fn encode_text(text: &str, out: &mut Vec<u8>) {
 /// Appends a blob as base64.
 pub(crate) fn encode_blob(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    base64_simd::STANDARD.encode_append(bytes, out);
+    append_base64(bytes, out);
     out.push(b'"');
 }
 

@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 
-use base64_simd::STANDARD;
 use bytes::{Bytes, BytesMut};
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::base64::encode_base64;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 static EXTENDED_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
@@ -49,7 +50,7 @@ impl Ids {
         // Three bytes are four letters: each id is of bytes of its own.
         let mut bytes = [0; BATCH * EXTENDED_LETTERS / 4 * 3];
         self.random.fill(&mut bytes);
-        self.extended = STANDARD.encode_type::<Vec<u8>>(bytes).into();
+        self.extended = encode_base64(bytes).into();
     }
 }
 
@@ -81,6 +82,8 @@ fn value(text: Bytes) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use crate::base64::decode_base64;
+
     use super::*;
 
     #[test]
@@ -97,7 +100,7 @@ mod tests {
             let is_hex = |letter: char| letter.is_ascii_hexdigit() || letter == '-';
             assert!(uuid.chars().all(is_hex), "{uuid}");
             let extended = headers["x-amz-id-2"].to_str().unwrap();
-            let bytes = STANDARD.decode_to_vec(extended).unwrap();
+            let bytes = decode_base64(extended).unwrap();
             assert_eq!(bytes.len(), 72);
             seen.extend([uuid.to_owned(), extended.to_owned()]);
         }

@@ -9,6 +9,8 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::base64::{decode_base64, encode_base64};
+
 /// What tokens of the service begin with, so that ours look like them.
 const PREFIX: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
 /// Bytes of the code.
@@ -29,12 +31,12 @@ impl TokenKey {
     pub(crate) fn seal(&self, content: &[u8]) -> String {
         let mut bytes = content.to_vec();
         bytes.extend_from_slice(&self.code(content));
-        base64_simd::STANDARD.encode_to_string(&bytes)
+        encode_base64(&bytes)
     }
 
     /// The content of a token, if it is one of this account.
     pub(crate) fn open(&self, text: &str) -> Option<Vec<u8>> {
-        let mut bytes = base64_simd::STANDARD.decode_to_vec(text).ok()?;
+        let mut bytes = decode_base64(text)?;
         let content = bytes.len().checked_sub(CODE_BYTES)?;
         // In constant time, so that no code can be guessed byte by byte.
         let mac = self.0.clone().chain_update(&bytes[..content]);
@@ -139,11 +141,11 @@ mod tests {
     fn a_token_that_was_changed_anywhere_is_none() {
         let key = TokenKey::random();
         let token = key.seal(Writer::new(1).number(7).text("orders").content());
-        let bytes = base64_simd::STANDARD.decode_to_vec(&token).expect("base64");
+        let bytes = decode_base64(&token).expect("base64");
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            let text = base64_simd::STANDARD.encode_to_string(&changed);
+            let text = encode_base64(&changed);
             assert_eq!(key.open(&text), None);
         }
         for length in 0..token.len() {

@@ -135,12 +135,9 @@ async fn serve_http1(
     watch: &PlainArc<Watch>,
     transport: Transport,
 ) -> Option<(Socket, Bytes, Upgrade)> {
-    let exchanges = exchanges(shared, watch, transport, Upgrade::None);
+    let exchanges = &exchanges(shared, watch, transport, Upgrade::None);
     let watched = Watched::new(socket, first, PlainArc::clone(watch), true);
-    let service = service_fn(|request| {
-        let exchanges = PlainArc::clone(&exchanges);
-        async move { Ok::<_, Infallible>(exchanges.answer(request).await) }
-    });
+    let service = service_fn(async |request| Ok::<_, Infallible>(exchanges.answer(request).await));
     let connection = shared
         .http1
         .serve_connection(TokioIo::new(watched), service);
@@ -168,7 +165,7 @@ async fn serve_http2(
     upgrade: Upgrade,
 ) {
     watch.reads_no_heads();
-    let exchanges = exchanges(shared, watch, Transport::Http2, upgrade);
+    let exchanges = PlainArc::new(exchanges(shared, watch, Transport::Http2, upgrade));
     let watched = Watched::new(socket, first, PlainArc::clone(watch), false);
     let service = service_fn(move |request| {
         let exchanges = PlainArc::clone(&exchanges);
@@ -189,14 +186,14 @@ fn exchanges(
     watch: &PlainArc<Watch>,
     transport: Transport,
     upgrade: Upgrade,
-) -> PlainArc<Exchanges> {
-    PlainArc::new(Exchanges {
+) -> Exchanges {
+    Exchanges {
         shared: PlainArc::clone(shared),
         watch: PlainArc::clone(watch),
         transport,
         known_host: KnownHost::default(),
         upgrade: Mutex::new(upgrade),
-    })
+    }
 }
 
 /// Runs a connection to its end, and has it finish when it is told to.

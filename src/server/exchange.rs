@@ -348,8 +348,10 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let bytes = self.bytes;
-        self.shared.bodies_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if self.bytes > 0 {
+            let bytes = self.bytes;
+            self.shared.bodies_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 }
 

@@ -242,8 +242,10 @@ impl Watch {
             return;
         }
         let mut head = self.head.lock();
-        if !self.in_head.swap(true, Ordering::Relaxed) {
+        // The connection's task alone changes it: what is locked costs as much as two headers.
+        if !self.in_head.load(Ordering::Relaxed) {
             self.since_now();
+            self.in_head.store(true, Ordering::Relaxed);
             head.clear();
         }
         let room = HEAD_BYTES_MAX.saturating_sub(head.len());
@@ -259,7 +261,10 @@ impl Watch {
     /// A request has come; also whether its head is the one that was read since the last answer.
     pub(crate) fn open(self: &PlainArc<Self>) -> (Open, bool) {
         self.open.fetch_add(1, Ordering::Relaxed);
-        let is_fresh = self.in_head.swap(false, Ordering::Relaxed);
+        let is_fresh = self.in_head.load(Ordering::Relaxed);
+        if is_fresh {
+            self.in_head.store(false, Ordering::Relaxed);
+        }
         (Open(PlainArc::clone(self)), is_fresh)
     }
 

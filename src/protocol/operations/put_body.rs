@@ -5,13 +5,13 @@
 //! `None`: the way of all other operations then finds out whether it is right, and says what is wrong
 //! with it.
 
-use std::mem::{self, MaybeUninit};
+use std::mem;
 
-use base64_simd::{Out, STANDARD};
 use memchr::memchr;
 use minicbor::Decoder;
 use minicbor::data::Type;
 
+use crate::base64::{base64_len, base64_room, decode_base64, decode_base64_into};
 use crate::data::{COPIED_BODY_BYTES_MAX, Data};
 use crate::protocol::codec::Encoding;
 use crate::protocol::operations::records::ENTRIES_MAX;
@@ -40,9 +40,6 @@ pub(super) enum Blob<'a> {
     Base64(&'a [u8], usize),
 }
 
-/// Where data is decoded to.
-pub(super) type Room = [MaybeUninit<u8>];
-
 impl<'a> Blob<'a> {
     pub(super) const fn len(self) -> usize {
         match self {
@@ -55,23 +52,21 @@ impl<'a> Blob<'a> {
     /// its own, which the stream then keeps.
     pub(super) const fn room_bytes(self) -> usize {
         match self {
-            Self::Base64(_, len) if len <= COPIED_BODY_BYTES_MAX => len,
+            Self::Base64(text, len) if len <= COPIED_BODY_BYTES_MAX => base64_room(text),
             _ => 0,
         }
     }
 
     /// Decodes it, and takes what it needs of the room.
-    pub(super) fn decode(self, room: &mut &'a mut Room) -> Option<Data<'a>> {
+    pub(super) fn decode(self, room: &mut &'a mut [u8]) -> Option<Data<'a>> {
         Some(match self {
             Self::Plain(bytes) => bytes.into(),
-            Self::Base64(text, _) if self.room_bytes() == 0 => {
-                STANDARD.decode_to_vec(text).ok()?.into()
-            }
-            Self::Base64(text, len) => {
-                let (piece, rest) = mem::take(room).split_at_mut_checked(len)?;
+            Self::Base64(text, _) if self.room_bytes() == 0 => decode_base64(text)?.into(),
+            Self::Base64(text, _) => {
+                let (piece, rest) = mem::take(room).split_at_mut_checked(self.room_bytes())?;
                 *room = rest;
-                let decoded = STANDARD.decode(text, Out::from_uninit_slice(piece));
-                Data::from(&*decoded.ok()?)
+                let len = decode_base64_into(text, piece)?;
+                Data::from(&piece[..len])
             }
         })
     }
@@ -281,8 +276,7 @@ impl<'a> Document<'a> for Json<'a> {
         let end = memchr(b'"', self.rest)?;
         let text = &self.rest[..end];
         self.rest = &self.rest[end + 1..];
-        let len = STANDARD.decoded_length(text).ok()?;
-        Some(Blob::Base64(text, len))
+        Some(Blob::Base64(text, base64_len(text)?))
     }
 
     fn end(&mut self) -> Option<()> {
@@ -347,6 +341,8 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::{self, Index};
 
+    use crate::base64::encode_base64;
+
     use super::*;
 
     /// What JSON is made of, and what it is not.
@@ -357,7 +353,7 @@ mod tests {
         let body = PutBody::of_many(Encoding::Json, body.as_bytes())?;
         assert_eq!(body.stream_name, Some("tea"));
         let bytes = body.records.iter().map(|record| record.data.room_bytes());
-        let mut room = vec![MaybeUninit::uninit(); bytes.sum()];
+        let mut room = vec![0; bytes.sum()];
         let mut room = &mut room[..];
         let records = body.records.iter().map(|record| {
             let data = record.data.decode(&mut room)?;
@@ -373,7 +369,7 @@ mod tests {
     fn records_large_and_small_are_read_in_their_order_whatever_is_between_the_signs() {
         let sizes = [3, 0, 1024, COPIED_BODY_BYTES_MAX, 5000, 1];
         let records = sizes.map(|size| {
-            let data = STANDARD.encode_to_string(vec![b'x'; size]);
+            let data = encode_base64(vec![b'x'; size]);
             format!("\n{{ \"Data\" :\t\"{data}\"\r, \"PartitionKey\":\"ä{size}\"}} ")
         });
         let body = format!(
@@ -445,7 +441,7 @@ mod tests {
             };
             let Ok(value) = serde_json::from_slice::<serde_json::Value>(&body) else {
                 // Nobody has looked at the letters of data yet that end up being no base64.
-                let mut room = [MaybeUninit::uninit(); 100];
+                let mut room = [0; 100];
                 let mut room = &mut room[..];
                 let decoded = read.records.iter().map(|record| record.data.decode(&mut room));
                 prop_assert!(decoded.flatten().count() < read.records.len());

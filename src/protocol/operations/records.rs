@@ -1,8 +1,8 @@
 //! Putting records.
 
-use std::mem::MaybeUninit;
+use std::cell::Cell;
 
-use crate::data::{COPIED_BODY_BYTES_MAX, Data};
+use crate::data::Data;
 use crate::error::Error;
 use crate::hash_key::HashKey;
 use crate::limits::PARTITION_KEY_CHARS_MAX;
@@ -10,7 +10,7 @@ use crate::producer::PutRecordsOutput;
 use crate::protocol::codec::Encoding;
 use crate::protocol::exception::Exception;
 use crate::protocol::json;
-use crate::protocol::operations::put_body::{PutBody, PutRecord, Room};
+use crate::protocol::operations::put_body::{PutBody, PutRecord};
 use crate::protocol::operations::{Call, Operation, Outcome, Output};
 use crate::protocol::shape::{Input, Member, Shape};
 use crate::protocol::shapes::{
@@ -86,7 +86,7 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// The record of a body, if it is within all bounds.
-    fn expected(record: &PutRecord<'a>, stream: &Stream, room: &mut &'a mut Room) -> Option<Self> {
+    fn expected(record: &PutRecord<'a>, stream: &Stream, room: &mut &'a mut [u8]) -> Option<Self> {
         let key = record.partition_key;
         // A key of so many bytes has no more characters.
         let has_key = key.is_none_or(|key| !key.is_empty() && key.len() <= PARTITION_KEY_CHARS_MAX);
@@ -174,13 +174,15 @@ pub(super) fn put_record_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome
     let body = PutBody::of_one(call.encoding, body)?;
     let stream = expected_stream(call, &body)?;
     let distributor = Distributor::of(call, &stream);
-    let mut room = [const { MaybeUninit::uninit() }; COPIED_BODY_BYTES_MAX];
-    let asked = Asked::expected(&body.records, &stream, &mut &mut room[..])?;
-    let entry = match distributor.entry(asked, "partitionKey") {
-        Ok(entry) => entry,
-        Err(exception) => return Some(Err(exception)),
-    };
-    Some(put_entry(call, &stream, entry, distributor.is_encrypted))
+    with_room(body.records.data.room_bytes(), |room| {
+        let mut room = &mut *room;
+        let asked = Asked::expected(&body.records, &stream, &mut room)?;
+        let entry = match distributor.entry(asked, "partitionKey") {
+            Ok(entry) => entry,
+            Err(exception) => return Some(Err(exception)),
+        };
+        Some(put_entry(call, &stream, entry, distributor.is_encrypted))
+    })
 }
 
 /// Puts the records of a body that is as bodies should be; `None` if this one is not.
@@ -192,12 +194,32 @@ pub(super) fn put_records_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcom
     }
     // All data in one piece: no record needs memory of its own until the stream has it.
     let room_bytes = body.records.iter().map(|record| record.data.room_bytes());
-    let mut room: Vec<u8> = Vec::with_capacity(room_bytes.sum());
-    let mut room = room.spare_capacity_mut();
-    let entries = body.records.iter();
-    let entries = entries.map(|record| Asked::expected(record, &stream, &mut room));
-    let entries = entries.collect::<Option<Vec<_>>>()?;
-    Some(put_entries(call, &stream, entries.into_iter(), false))
+    with_room(room_bytes.sum(), |room| {
+        let mut room = &mut *room;
+        let entries = body.records.iter();
+        let entries = entries.map(|record| Asked::expected(record, &stream, &mut room));
+        let entries = entries.collect::<Option<Vec<_>>>()?;
+        Some(put_entries(call, &stream, entries.into_iter(), false))
+    })
+}
+
+/// Runs with so many bytes of room for decoded data. A thread keeps it for the next call, unless it is large:
+/// what the system gives anew for each call takes longer to come than to be filled.
+fn with_room<R>(bytes: usize, run: impl FnOnce(&mut [u8]) -> R) -> R {
+    /// A call of 500 records of 2 KiB.
+    const KEPT_BYTES_MAX: usize = 1024 * 1024;
+    thread_local! {
+        static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    let mut room = ROOM.take();
+    if room.len() < bytes {
+        room.resize(bytes, 0);
+    }
+    let result = run(&mut room[..bytes]);
+    if room.capacity() <= KEPT_BYTES_MAX {
+        ROOM.set(room);
+    }
+    result
 }
 
 /// The stream that a body is about, if it takes records.

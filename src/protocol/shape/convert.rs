@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::base64::decode_base64;
 use crate::protocol::cbor::millis_of_secs;
 use crate::protocol::exception::Exception;
 use crate::protocol::shape::{Input, Member, Shape, Text};
@@ -154,7 +155,7 @@ fn floor(number: f64) -> i64 {
 }
 
 fn blob_of(text: &str) -> Result<Value, Exception> {
-    if let Ok(bytes) = base64_simd::STANDARD.decode_to_vec(text) {
+    if let Some(bytes) = decode_base64(text) {
         return Ok(Value::Blob(bytes.into()));
     }
     Err(mistyped(format!(

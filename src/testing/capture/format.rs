@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
-use base64_simd::STANDARD;
 use bytes::Bytes;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::base64::{decode_base64, encode_base64};
 use crate::clock::Timestamp;
 use crate::hash_key::{HashKey, HashKeyRange};
 use crate::sequence::SequenceNumber;
@@ -466,7 +466,7 @@ where
 
 impl Serialize for Base64<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode_to_string(&self.0))
+        serializer.serialize_str(&encode_base64(&self.0))
     }
 }
 
@@ -482,9 +482,7 @@ impl<'de> Deserialize<'de> for Base64<'_> {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<u8>, E> {
-                STANDARD
-                    .decode_to_vec(text)
-                    .map_err(|error| E::custom(format_args!("this is no base64: {error}")))
+                decode_base64(text).ok_or_else(|| E::custom("this is no base64"))
             }
         }
 

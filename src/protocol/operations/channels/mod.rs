@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::base64::encode_base64;
 use crate::clock::Timestamp;
 use crate::protocol::arn;
 use crate::protocol::exception::Exception;
@@ -331,7 +332,7 @@ impl Filter {
             let secs = secs.map_or_else(String::new, |secs| secs.to_string());
             hash.update(format!("{arn}\n{secs}\n"));
         }
-        base64_simd::STANDARD.encode_to_string(hash.finalize())
+        encode_base64(hash.finalize())
     }
 }
 

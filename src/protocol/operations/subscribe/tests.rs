@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use serde_json::{Value, json};
 
+use crate::base64::decode_base64;
 use crate::clock::{ManualClock, Parker, Timestamp};
 use crate::hash_key::HashKey;
 use crate::limits::Limits;
@@ -216,7 +217,7 @@ fn data(event: &Value) -> Vec<String> {
     let records = event["Records"].as_array().unwrap();
     let text = |record: &Value| {
         let data = record["Data"].as_str().unwrap();
-        let data = base64_simd::STANDARD.decode_to_vec(data).unwrap();
+        let data = decode_base64(data).unwrap();
         String::from_utf8(data).unwrap()
     };
     records.iter().map(text).collect()
