@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use crate::base64::append_base64;
 use crate::protocol::codec::{DEPTH_MAX, Malformed, VALUES_MAX};
 use crate::protocol::value::Value;
-use crate::sequence::{SequenceNumber, write_digits};
+use crate::sequence::write_digits;
 use crate::shard_id::ShardId;
 
 /// Reads a document, of which nothing is known.
@@ -106,13 +106,6 @@ pub(crate) fn encode_unsigned(number: u64, out: &mut Vec<u8>) {
     let mut room = [0; 20];
     let count = write_digits(number, &mut room);
     out.extend_from_slice(&room[room.len() - count..]);
-}
-
-/// Appends the number of a record, which is a string.
-pub(crate) fn encode_sequence_number(number: SequenceNumber, out: &mut Vec<u8>) {
-    out.push(b'"');
-    out.extend_from_slice(number.write_digits(&mut [0; SequenceNumber::TEXT_BYTES]));
-    out.push(b'"');
 }
 
 /// Appends the id of a shard.

@@ -19,7 +19,7 @@ pub(super) fn write_padded(number: u64, digits: &mut [u8]) {
 /// The digits of a number below 10^8, by halving it three times, all halves at once: a third of what it
 /// takes to write them pair by pair, and a record that is read over the wire has 56. The idea is Paul
 /// Khuong's.
-const fn eight_digits(number: u32) -> [u8; 8] {
+pub(super) const fn eight_digits(number: u32) -> [u8; 8] {
     // Two numbers of four digits, then four of two, then eight of one, the first one lowest.
     let fours = (number / 10_000) as u64 | ((number % 10_000) as u64) << 32;
     let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;

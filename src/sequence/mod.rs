@@ -15,11 +15,15 @@ use std::str::FromStr;
 use crate::shard_id::ShardId;
 
 mod digits;
+#[cfg(feature = "protocol")]
+mod text;
 
 use digits::{DIGITS, write_padded};
 
 #[cfg(feature = "protocol")]
 pub(crate) use digits::write_digits;
+#[cfg(feature = "protocol")]
+pub(crate) use text::Text;
 
 /// The number of a record, unique in its shard and increasing; shown and read in decimal.
 ///

@@ -21,7 +21,7 @@ use crate::protocol::stream_state::Attributes;
 use crate::protocol::token::{Reader, Writer};
 use crate::protocol::value::Value;
 use crate::record::RecordView;
-use crate::sequence::SequenceNumber;
+use crate::sequence::{SequenceNumber, Text};
 use crate::shard::{ChildShard, RecordBatch, Shard};
 use crate::shard_id::ShardId;
 use crate::starting_position::StartingPosition;
@@ -341,12 +341,13 @@ struct Answer<'a> {
 impl Answer<'_> {
     fn to_json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(json_bytes(self.batch));
+        let mut text = Text::new();
         out.extend_from_slice(b"{\"Records\":[");
         for (index, record) in self.batch.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
-            record_to_json(&record, self.encrypted.is(&record), &mut out);
+            record_to_json(&record, self.encrypted.is(&record), &mut text, &mut out);
         }
         out.push(b']');
         if let Some(next) = self.next {
@@ -431,11 +432,16 @@ pub(super) fn json_bytes(batch: &RecordBatch) -> usize {
     batch.iter().map(bytes).sum::<usize>() + 2 * REST
 }
 
-/// Appends one record to a document.
-pub(super) fn record_to_json(record: &RecordView<'_>, encrypted: bool, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"SequenceNumber\":");
-    json::encode_sequence_number(record.sequence_number(), out);
-    out.extend_from_slice(b",\"ApproximateArrivalTimestamp\":");
+/// Appends one record to a document; the text is that of the record before it.
+pub(super) fn record_to_json(
+    record: &RecordView<'_>,
+    encrypted: bool,
+    text: &mut Text,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"{\"SequenceNumber\":\"");
+    text.append(record.sequence_number(), out);
+    out.extend_from_slice(b"\",\"ApproximateArrivalTimestamp\":");
     let arrival = record.approximate_arrival_timestamp().as_millis();
     json::encode_timestamp(i64::try_from(arrival).unwrap_or(i64::MAX), out);
     out.extend_from_slice(b",\"Data\":");

@@ -1,12 +1,12 @@
 //! Putting records.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use crate::data::Data;
 use crate::error::Error;
 use crate::hash_key::HashKey;
 use crate::limits::PARTITION_KEY_CHARS_MAX;
-use crate::producer::PutRecordsOutput;
+use crate::producer::{PutRecordOutput, PutRecordsOutput};
 use crate::protocol::codec::Encoding;
 use crate::protocol::exception::Exception;
 use crate::protocol::json;
@@ -19,7 +19,7 @@ use crate::protocol::shapes::{
 use crate::protocol::stream_state::StreamState;
 use crate::protocol::value::Value;
 use crate::put_entry::PutEntry;
-use crate::sequence::SequenceNumber;
+use crate::sequence::{SequenceNumber, Text};
 use crate::stream::{ShardFilter, Stream, StreamStatus};
 use crate::sync::Ordering;
 
@@ -163,10 +163,22 @@ fn put_entry(call: &Call<'_>, stream: &Stream, entry: PutEntry<'_>, is_encrypted
     let mut out = Vec::with_capacity(110);
     out.extend_from_slice(b"{\"ShardId\":");
     json::encode_shard_id(put.shard_id(), &mut out);
-    out.extend_from_slice(b",\"SequenceNumber\":");
-    json::encode_sequence_number(put.sequence_number(), &mut out);
-    out.push(b'}');
+    out.extend_from_slice(b",\"SequenceNumber\":\"");
+    append_number(&put, &mut out);
+    out.extend_from_slice(b"\"}");
     Ok(Output::Encoded(out))
+}
+
+/// Appends the digits of a record's number, with no quotes. They are mostly made from those of the number before,
+/// of the same shard and thread.
+fn append_number(put: &PutRecordOutput, out: &mut Vec<u8>) {
+    /// Shards whose numbers are known, if no two have the same place here.
+    const SHARDS: usize = 16;
+    thread_local! {
+        static TEXTS: RefCell<[Text; SHARDS]> = const { RefCell::new([const { Text::new() }; SHARDS]) };
+    }
+    let slot = put.shard_id().index() as usize % SHARDS;
+    TEXTS.with_borrow_mut(|texts| texts[slot].append(put.sequence_number(), out));
 }
 
 /// Puts the record of a body that is as bodies should be; `None` if this one is not.
@@ -307,9 +319,9 @@ impl Answer<'_> {
             out.push(if index == 0 { b'[' } else { b',' });
             match record {
                 Ok(put) => {
-                    out.extend_from_slice(b"{\"SequenceNumber\":");
-                    json::encode_sequence_number(put.sequence_number(), &mut out);
-                    out.extend_from_slice(b",\"ShardId\":");
+                    out.extend_from_slice(b"{\"SequenceNumber\":\"");
+                    append_number(put, &mut out);
+                    out.extend_from_slice(b"\",\"ShardId\":");
                     json::encode_shard_id(put.shard_id(), &mut out);
                     out.push(b'}');
                 }

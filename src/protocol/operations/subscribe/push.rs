@@ -27,7 +27,7 @@ use crate::protocol::operations::iterators::{
     Encrypted, children_value, json_bytes, record_to_json,
 };
 use crate::protocol::{Service, events, json};
-use crate::sequence::SequenceNumber;
+use crate::sequence::{SequenceNumber, Text};
 use crate::shard::{RecordBatch, Shard};
 use crate::timer::Alarm;
 
@@ -60,6 +60,8 @@ pub(super) struct Push {
     number_secs: u64,
     /// How far behind the last event was.
     millis_behind: u64,
+    /// That of the last record.
+    text: Text,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,7 @@ impl Push {
             idle_at: now,
             paced_until: now,
             millis_behind: 0,
+            text: Text::new(),
         }
     }
 
@@ -172,7 +175,7 @@ impl Push {
             if index > 0 {
                 out.push(b',');
             }
-            record_to_json(&record, encrypted.is(&record), &mut out);
+            record_to_json(&record, encrypted.is(&record), &mut self.text, &mut out);
         }
         out.push(b']');
         let ended = batch.filter(|batch| batch.shard_ended());
