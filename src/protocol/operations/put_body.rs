@@ -1,9 +1,9 @@
 //! The bodies of puts, read straight into records.
 //!
 //! Nearly all puts are as they should be, and their data is most of what travels. They are read here
-//! without a value for each member, and nothing in them is copied. Whatever is not as expected gives
-//! `None`: the way of all other operations then finds out whether it is right, and says what is wrong
-//! with it.
+//! without a value for each member, and nothing in them is copied but data that has to be decoded, right
+//! when its letters are near. Whatever is not as expected gives `None`: the way of all other operations
+//! then finds out whether it is right, and says what is wrong with it.
 
 use std::mem;
 
@@ -14,69 +14,26 @@ use minicbor::data::Type;
 use crate::base64::{base64_len, base64_room, decode_base64, decode_base64_into};
 use crate::data::{COPIED_BODY_BYTES_MAX, Data};
 use crate::protocol::codec::Encoding;
-use crate::protocol::operations::records::ENTRIES_MAX;
+use crate::protocol::operations::records::{Asked, ENTRIES_MAX};
 
 /// The body of `PutRecords`, or of `PutRecord` as that of one record.
-#[derive(Debug)]
 pub(super) struct PutBody<'a, Records> {
     pub(super) stream_name: Option<&'a str>,
     pub(super) stream_arn: Option<&'a str>,
     pub(super) records: Records,
 }
 
-/// A record of a body.
-#[derive(Debug)]
-pub(super) struct PutRecord<'a> {
-    pub(super) partition_key: Option<&'a str>,
-    pub(super) explicit_hash_key: Option<&'a str>,
-    pub(super) data: Blob<'a>,
+/// How much room the data of so many records of a body takes.
+pub(super) fn room_bytes(body: &[u8], records: usize) -> usize {
+    let of_body = base64_room(body.len()) + records * base64_room(0);
+    of_body.min(records * base64_room(COPIED_BODY_BYTES_MAX.div_ceil(3) * 4))
 }
 
-/// Data as a body has it.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Blob<'a> {
-    Plain(&'a [u8]),
-    /// Base64 of so many bytes, if it is any.
-    Base64(&'a [u8], usize),
-}
-
-impl<'a> Blob<'a> {
-    pub(super) const fn len(self) -> usize {
-        match self {
-            Self::Plain(bytes) => bytes.len(),
-            Self::Base64(_, len) => len,
-        }
-    }
-
-    /// What it needs of the room for decoded data. What is larger than a stream copies gets memory of
-    /// its own, which the stream then keeps.
-    pub(super) const fn room_bytes(self) -> usize {
-        match self {
-            Self::Base64(text, len) if len <= COPIED_BODY_BYTES_MAX => base64_room(text),
-            _ => 0,
-        }
-    }
-
-    /// Decodes it, and takes what it needs of the room.
-    pub(super) fn decode(self, room: &mut &'a mut [u8]) -> Option<Data<'a>> {
-        Some(match self {
-            Self::Plain(bytes) => bytes.into(),
-            Self::Base64(text, _) if self.room_bytes() == 0 => decode_base64(text)?.into(),
-            Self::Base64(text, _) => {
-                let (piece, rest) = mem::take(room).split_at_mut_checked(self.room_bytes())?;
-                *room = rest;
-                let len = decode_base64_into(text, piece)?;
-                Data::from(&piece[..len])
-            }
-        })
-    }
-}
-
-impl<'a> PutBody<'a, Vec<PutRecord<'a>>> {
-    /// The body of a `PutRecords` that asks for nothing rare.
-    pub(super) fn of_many(encoding: Encoding, body: &'a [u8]) -> Option<Self> {
+impl<'a> PutBody<'a, Vec<Asked<'a>>> {
+    /// The body of a `PutRecords` that asks for nothing rare. Data is decoded into [room](room_bytes).
+    pub(super) fn of_many(encoding: Encoding, body: &'a [u8], room: &'a mut [u8]) -> Option<Self> {
         match encoding {
-            Encoding::Json => Self::read_many(Json { rest: body }),
+            Encoding::Json => Self::read_many(Json { rest: body, room }),
             Encoding::Cbor => Self::read_many(Decoder::new(body)),
         }
     }
@@ -98,11 +55,11 @@ impl<'a> PutBody<'a, Vec<PutRecord<'a>>> {
     }
 }
 
-impl<'a> PutBody<'a, PutRecord<'a>> {
-    /// The body of a `PutRecord` that asks for nothing rare.
-    pub(super) fn of_one(encoding: Encoding, body: &'a [u8]) -> Option<Self> {
+impl<'a> PutBody<'a, Asked<'a>> {
+    /// The body of a `PutRecord` that asks for nothing rare. Data is decoded into [room](room_bytes).
+    pub(super) fn of_one(encoding: Encoding, body: &'a [u8], room: &'a mut [u8]) -> Option<Self> {
         match encoding {
-            Encoding::Json => Self::read_one(Json { rest: body }),
+            Encoding::Json => Self::read_one(Json { rest: body, room }),
             Encoding::Cbor => Self::read_one(Decoder::new(body)),
         }
     }
@@ -125,7 +82,7 @@ impl<'a> PutBody<'a, PutRecord<'a>> {
 }
 
 /// Reads as many records as a call may have: who sends more is told so on the other way.
-fn few<'a>(body: &mut impl Document<'a>) -> Option<Vec<PutRecord<'a>>> {
+fn few<'a>(body: &mut impl Document<'a>) -> Option<Vec<Asked<'a>>> {
     let mut records = Vec::with_capacity(ENTRIES_MAX);
     body.each_item(|body| {
         if records.len() == ENTRIES_MAX {
@@ -144,7 +101,7 @@ fn few<'a>(body: &mut impl Document<'a>) -> Option<Vec<PutRecord<'a>>> {
 struct Members<'a> {
     partition_key: Option<&'a str>,
     explicit_hash_key: Option<&'a str>,
-    data: Option<Blob<'a>>,
+    data: Option<Data<'a>>,
 }
 
 impl<'a> Members<'a> {
@@ -152,13 +109,13 @@ impl<'a> Members<'a> {
         match name {
             b"PartitionKey" => set(&mut self.partition_key, body.text()?),
             b"ExplicitHashKey" => set(&mut self.explicit_hash_key, body.text()?),
-            b"Data" => set(&mut self.data, body.blob()?),
+            b"Data" => set(&mut self.data, body.data()?),
             _ => None,
         }
     }
 
-    fn finish(self) -> Option<PutRecord<'a>> {
-        Some(PutRecord {
+    fn finish(self) -> Option<Asked<'a>> {
+        Some(Asked {
             partition_key: self.partition_key,
             explicit_hash_key: self.explicit_hash_key,
             data: self.data?,
@@ -185,7 +142,7 @@ trait Document<'a>: Sized {
 
     fn text(&mut self) -> Option<&'a str>;
 
-    fn blob(&mut self) -> Option<Blob<'a>>;
+    fn data(&mut self) -> Option<Data<'a>>;
 
     /// Makes sure that nothing is left.
     fn end(&mut self) -> Option<()>;
@@ -215,6 +172,8 @@ fn first_special(bytes: &[u8]) -> Option<usize> {
 /// JSON in which no text has an escape.
 struct Json<'a> {
     rest: &'a [u8],
+    /// Where data is decoded to.
+    room: &'a mut [u8],
 }
 
 impl<'a> Json<'a> {
@@ -286,13 +245,21 @@ impl<'a> Document<'a> for Json<'a> {
         std::str::from_utf8(self.short()?).ok()
     }
 
-    fn blob(&mut self) -> Option<Blob<'a>> {
+    fn data(&mut self) -> Option<Data<'a>> {
         self.sign(b'"')?;
         // Whatever is before it, if it is not base64, is found when it is decoded.
         let end = memchr(b'"', self.rest)?;
         let text = &self.rest[..end];
         self.rest = &self.rest[end + 1..];
-        Some(Blob::Base64(text, base64_len(text)?))
+        if base64_len(text)? > COPIED_BODY_BYTES_MAX {
+            // In memory of its own, which the stream then keeps.
+            return decode_base64(text).map(Data::from);
+        }
+        let (piece, rest) =
+            mem::take(&mut self.room).split_at_mut_checked(base64_room(text.len()))?;
+        self.room = rest;
+        let len = decode_base64_into(text, piece)?;
+        Some(Data::from(&piece[..len]))
     }
 
     fn end(&mut self) -> Option<()> {
@@ -326,8 +293,8 @@ impl<'a> Document<'a> for Decoder<'a> {
         self.str().ok()
     }
 
-    fn blob(&mut self) -> Option<Blob<'a>> {
-        self.bytes().ok().map(Blob::Plain)
+    fn data(&mut self) -> Option<Data<'a>> {
+        self.bytes().ok().map(Data::from)
     }
 
     fn end(&mut self) -> Option<()> {
@@ -365,20 +332,17 @@ mod tests {
     const SIGNS: &[u8] = b"{}[]:,\"\\ \n\t=/+YQkau1t\0\xc3\xa4\xff";
 
     /// Key and data of each record, if the body is read.
-    fn read(body: &str) -> Option<Vec<(&str, Vec<u8>)>> {
-        let body = PutBody::of_many(Encoding::Json, body.as_bytes())?;
-        assert_eq!(body.stream_name, Some("tea"));
-        let bytes = body.records.iter().map(|record| record.data.room_bytes());
-        let mut room = vec![0; bytes.sum()];
-        let mut room = &mut room[..];
-        let records = body.records.iter().map(|record| {
-            let data = record.data.decode(&mut room)?;
-            assert_eq!(data.as_slice().len(), record.data.len());
-            Some((record.partition_key?, data.as_slice().to_vec()))
+    fn read(body: &str) -> Option<Vec<(String, Vec<u8>)>> {
+        let body = body.as_bytes();
+        let mut room = vec![0; room_bytes(body, ENTRIES_MAX)];
+        let read = PutBody::of_many(Encoding::Json, body, &mut room)?;
+        assert_eq!(read.stream_name, Some("tea"));
+        let records = read.records.into_iter();
+        let records = records.map(|record| {
+            let key = record.partition_key.expect("each has a key");
+            (key.to_owned(), record.data.as_slice().to_vec())
         });
-        let records: Option<Vec<_>> = records.collect();
-        assert!(records.is_none() || room.is_empty());
-        records
+        Some(records.collect())
     }
 
     #[test]
@@ -403,7 +367,7 @@ mod tests {
     fn whatever_is_not_as_expected_is_left_to_the_other_way() {
         let record = r#"{"PartitionKey":"k","Data":"YQ=="}"#;
         let whole = format!(r#"{{"StreamName":"tea","Records":[{record}]}}"#);
-        assert_eq!(read(&whole), Some(vec![("k", b"a".to_vec())]));
+        assert_eq!(read(&whole), Some(vec![("k".to_owned(), b"a".to_vec())]));
         for (from, to) in [
             ("YQ==", "YQ"),
             ("YQ==", "Y===="),
@@ -437,6 +401,23 @@ mod tests {
         let most = whole.replacen(record, &most, 1);
         assert_eq!(read(&most).map(|read| read.len()), Some(ENTRIES_MAX));
     }
+
+    #[test]
+    fn there_is_room_for_whatever_a_body_has() {
+        let longest = COPIED_BODY_BYTES_MAX;
+        for size in [0, 1, 2, 3, 4, 100, longest - 1, longest, longest + 1] {
+            let data = encode_base64(vec![b'x'; size]);
+            let record = format!(r#"{{"Data":"{data}","PartitionKey":"k"}}"#);
+            let records = vec![record; ENTRIES_MAX].join(",");
+            let body = format!(r#"{{"Records":[{records}],"StreamName":"tea"}}"#);
+            assert_eq!(
+                read(&body).map(|read| read.len()),
+                Some(ENTRIES_MAX),
+                "{size}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_read_is_what_a_reader_of_any_json_reads(
@@ -452,17 +433,11 @@ mod tests {
                     _ => drop(body.remove(at)),
                 }
             }
-            let Some(read) = PutBody::of_many(Encoding::Json, &body) else {
+            let mut room = vec![0; room_bytes(&body, ENTRIES_MAX)];
+            let Some(read) = PutBody::of_many(Encoding::Json, &body, &mut room) else {
                 return Ok(());
             };
-            let Ok(value) = serde_json::from_slice::<serde_json::Value>(&body) else {
-                // Nobody has looked at the letters of data yet that end up being no base64.
-                let mut room = [0; 100];
-                let mut room = &mut room[..];
-                let decoded = read.records.iter().map(|record| record.data.decode(&mut room));
-                prop_assert!(decoded.flatten().count() < read.records.len());
-                return Ok(());
-            };
+            let value: serde_json::Value = serde_json::from_slice(&body).expect("it was read");
             prop_assert_eq!(read.stream_name, value["StreamName"].as_str());
             prop_assert_eq!(read.stream_arn, value["StreamARN"].as_str());
             let records = value["Records"].as_array().expect("a list was read");
@@ -470,10 +445,8 @@ mod tests {
             for (read, record) in read.records.iter().zip(records) {
                 prop_assert_eq!(read.partition_key, record["PartitionKey"].as_str());
                 prop_assert_eq!(read.explicit_hash_key, record["ExplicitHashKey"].as_str());
-                let Blob::Base64(text, _) = read.data else {
-                    panic!("JSON has base64");
-                };
-                prop_assert_eq!(Some(text), record["Data"].as_str().map(str::as_bytes));
+                let data = record["Data"].as_str().and_then(decode_base64);
+                prop_assert_eq!(Some(read.data.as_slice()), data.as_deref());
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::producer::{PutRecordOutput, PutRecordsOutput};
 use crate::protocol::codec::Encoding;
 use crate::protocol::exception::Exception;
 use crate::protocol::json;
-use crate::protocol::operations::put_body::{PutBody, PutRecord};
+use crate::protocol::operations::put_body::{PutBody, room_bytes};
 use crate::protocol::operations::{Call, Operation, Outcome, Output};
 use crate::protocol::shape::{Input, Member, Shape};
 use crate::protocol::shapes::{
@@ -85,27 +85,17 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// The record of a body, if it is within all bounds.
-    fn expected(record: &PutRecord<'a>, stream: &Stream, room: &mut &'a mut [u8]) -> Option<Self> {
-        let key = record.partition_key;
+    /// Whether a record is within all bounds.
+    fn is_expected(&self, stream: &Stream) -> bool {
         // A key of so many bytes has no more characters.
-        let has_key = key.is_none_or(|key| !key.is_empty() && key.len() <= PARTITION_KEY_CHARS_MAX);
+        let is_key = |key: &str| !key.is_empty() && key.len() <= PARTITION_KEY_CHARS_MAX;
         let is_number = |text: &str| {
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
             digits && (1..=39).contains(&text.len()) && (text == "0" || !text.starts_with('0'))
         };
-        let explicit = record.explicit_hash_key;
-        let expected = has_key
-            && explicit.is_none_or(is_number)
-            && record.data.len() <= stream.record_bytes_max();
-        if !expected {
-            return None;
-        }
-        Some(Self {
-            partition_key: key,
-            explicit_hash_key: explicit,
-            data: record.data.decode(room)?,
-        })
+        self.partition_key.is_none_or(is_key)
+            && self.explicit_hash_key.is_none_or(is_number)
+            && self.data.as_slice().len() <= stream.record_bytes_max()
     }
 
     fn of(input: &'a Input) -> Self {
@@ -183,13 +173,14 @@ fn append_number(put: &PutRecordOutput, out: &mut Vec<u8>) {
 
 /// Puts the record of a body that is as bodies should be; `None` if this one is not.
 pub(super) fn put_record_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome> {
-    let body = PutBody::of_one(call.encoding, body)?;
-    let stream = expected_stream(call, &body)?;
-    let distributor = Distributor::of(call, &stream);
-    with_room(body.records.data.room_bytes(), |room| {
-        let mut room = &mut *room;
-        let asked = Asked::expected(&body.records, &stream, &mut room)?;
-        let entry = match distributor.entry(asked, "partitionKey") {
+    with_room(room_bytes(body, 1), |room| {
+        let body = PutBody::of_one(call.encoding, body, room)?;
+        let stream = expected_stream(call, &body)?;
+        if !body.records.is_expected(&stream) {
+            return None;
+        }
+        let distributor = Distributor::of(call, &stream);
+        let entry = match distributor.entry(body.records, "partitionKey") {
             Ok(entry) => entry,
             Err(exception) => return Some(Err(exception)),
         };
@@ -199,27 +190,20 @@ pub(super) fn put_record_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome
 
 /// Puts the records of a body that is as bodies should be; `None` if this one is not.
 pub(super) fn put_records_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome> {
-    let body = PutBody::of_many(call.encoding, body)?;
-    let stream = expected_stream(call, &body)?;
-    if body.records.is_empty() {
-        return None;
-    }
-    // All data in one piece: no record needs memory of its own until the stream has it.
-    let room_bytes = body.records.iter().map(|record| record.data.room_bytes());
-    with_room(room_bytes.sum(), |room| {
-        let mut room = &mut *room;
-        let entries = body.records.iter();
-        let entries = entries.map(|record| Asked::expected(record, &stream, &mut room));
-        let entries = entries.collect::<Option<Vec<_>>>()?;
-        Some(put_entries(call, &stream, entries.into_iter(), false))
+    with_room(room_bytes(body, ENTRIES_MAX), |room| {
+        let body = PutBody::of_many(call.encoding, body, room)?;
+        let stream = expected_stream(call, &body)?;
+        let mut records = body.records.iter();
+        if body.records.is_empty() || !records.all(|record| record.is_expected(&stream)) {
+            return None;
+        }
+        Some(put_entries(call, &stream, body.records.into_iter(), false))
     })
 }
 
-/// Runs with so many bytes of room for decoded data. A thread keeps it for the next call, unless it is large:
-/// what the system gives anew for each call takes longer to come than to be filled.
+/// Runs with so many bytes of room for decoded data, a megabyte at most. A thread keeps it for the next call:
+/// what the system gives anew for each takes longer to come than to be filled.
 fn with_room<R>(bytes: usize, run: impl FnOnce(&mut [u8]) -> R) -> R {
-    /// A call of 500 records of 2 KiB.
-    const KEPT_BYTES_MAX: usize = 1024 * 1024;
     thread_local! {
         static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
@@ -228,9 +212,7 @@ fn with_room<R>(bytes: usize, run: impl FnOnce(&mut [u8]) -> R) -> R {
         room.resize(bytes, 0);
     }
     let result = run(&mut room[..bytes]);
-    if room.capacity() <= KEPT_BYTES_MAX {
-        ROOM.set(room);
-    }
+    ROOM.set(room);
     result
 }
 
