@@ -1,9 +1,11 @@
 //! The data operations on the wire: texts, shapes and bounds that the other doors do not have.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use brooklet::protocol::{Body, Encoding, Service};
-use brooklet::{Limits, ManualClock, Registry};
+use brooklet::{Clock, Limits, ManualClock, Registry, Stream, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -839,6 +841,190 @@ fn a_put_that_would_wait_for_room_is_throttled_at_once() {
         &json!({"StreamName": "orders", "Records": records}),
     );
     assert_eq!(answer["FailedRecordCount"], 2);
+}
+
+/// The shard that a put goes to.
+fn shard_of_put(account: &Account, hash_key: u128) -> String {
+    let put = json!({
+        "StreamName": "orders", "PartitionKey": "a", "ExplicitHashKey": hash_key.to_string(),
+        "Data": "YQ==",
+    });
+    let answer = account.ok("PutRecord", &put);
+    answer["ShardId"].as_str().unwrap().to_owned()
+}
+
+/// The shards that the records of a batch go to.
+fn shards_of_batch(account: &Account, hash_keys: &[u128]) -> Vec<String> {
+    let records = hash_keys.iter().map(|hash_key| {
+        json!({"PartitionKey": "a", "ExplicitHashKey": hash_key.to_string(), "Data": "YQ=="})
+    });
+    let records: Vec<_> = records.collect();
+    let request = json!({"StreamName": "orders", "Records": records});
+    let answer = account.ok("PutRecords", &request);
+    assert_eq!(answer["FailedRecordCount"], 0, "{answer}");
+    let records = answer["Records"].as_array().unwrap();
+    let shard = |record: &Value| record["ShardId"].as_str().unwrap().to_owned();
+    records.iter().map(shard).collect()
+}
+
+#[test]
+fn a_put_goes_to_the_right_shard_after_ever_so_many_reshards() {
+    let account = Account::with_stream(1);
+    let id = |index: u128| format!("shardId-{index:012}");
+    // The last shard is split again and again: more often than tables are kept that were seen.
+    let mut from = 0;
+    assert_eq!(shard_of_put(&account, 0), id(0));
+    for split in 0..20 {
+        let last = id(2 * split);
+        from += (u128::MAX - from) / 2;
+        let request = json!({
+            "StreamName": "orders", "ShardToSplit": last, "NewStartingHashKey": from.to_string(),
+        });
+        account.ok("SplitShard", &request);
+        let children = [id(2 * split + 1), id(2 * split + 2)];
+        let hash_keys = [from - 1, from];
+        assert_eq!(shards_of_batch(&account, &hash_keys), children);
+        assert_eq!(hash_keys.map(|key| shard_of_put(&account, key)), children);
+        // A shard of its beginning is there still.
+        assert_eq!(shard_of_put(&account, 0), id(1));
+    }
+}
+
+#[test]
+fn a_stream_of_the_same_name_has_puts_of_its_own() {
+    let account = Account::with_stream(2);
+    let last = u128::MAX;
+    let orders = json!({"StreamName": "orders"});
+    let key = json!({"StreamName": "orders", "EncryptionType": "KMS", "KeyId": "k"});
+    let put = json!({"StreamName": "orders", "PartitionKey": "a", "Data": "YQ=="});
+    assert_eq!(shard_of_put(&account, last), "shardId-000000000001");
+    account.ok("StartStreamEncryption", &key);
+    assert_eq!(account.ok("PutRecord", &put)["EncryptionType"], "KMS");
+    account.ok("DeleteStream", &orders);
+    account.refused("PutRecord", &put);
+    account.create("orders", 3);
+    assert_eq!(shard_of_put(&account, last), "shardId-000000000002");
+    assert_eq!(
+        account.ok("PutRecord", &put).get("EncryptionType"),
+        None,
+        "nobody has said that of this one"
+    );
+}
+
+#[test]
+fn a_put_after_encryption_was_started_or_stopped_says_so() {
+    let account = Account::with_stream(1);
+    let record = json!({"PartitionKey": "a", "Data": "YQ=="});
+    let mut put = record.clone();
+    put["StreamName"] = json!("orders");
+    let put_many = json!({"StreamName": "orders", "Records": [record]});
+    let key = json!({"StreamName": "orders", "EncryptionType": "KMS", "KeyId": "k"});
+    let encryption = || {
+        [("PutRecord", &put), ("PutRecords", &put_many)].map(|(operation, request)| {
+            let answer = account.ok(operation, request);
+            answer.get("EncryptionType").cloned()
+        })
+    };
+    assert_eq!(encryption(), [None, None]);
+    for _ in 0..2 {
+        account.ok("StartStreamEncryption", &key);
+        assert_eq!(encryption(), [Some(json!("KMS")), Some(json!("KMS"))]);
+        account.clock.advance(Duration::from_millis(1));
+        account.ok("StopStreamEncryption", &key);
+        assert_eq!(encryption(), [None, None]);
+    }
+}
+
+#[test]
+fn a_put_after_the_distribution_was_changed_goes_by_it() {
+    let account = Account::new();
+    let request = json!({
+        "StreamName": "orders", "StreamModeDetails": {"StreamMode": "ON_DEMAND"},
+    });
+    account.ok("CreateStream", &request);
+    let shards = || {
+        let put = |_| shard_of_put(&account, 0);
+        let mut one_by_one: Vec<_> = (0..4).map(put).collect();
+        one_by_one.sort();
+        one_by_one.dedup();
+        let mut of_batch = shards_of_batch(&account, &[0; 4]);
+        of_batch.sort();
+        of_batch.dedup();
+        [one_by_one.len(), of_batch.len()]
+    };
+    assert_eq!(shards(), [1, 1], "by their keys");
+    let described = account.ok("DescribeStreamSummary", &json!({"StreamName": "orders"}));
+    let arn = &described["StreamDescriptionSummary"]["StreamARN"];
+    for _ in 0..2 {
+        for (strategy, expected) in [("AUTO", 4), ("USER_PARTITION_KEY", 1)] {
+            let request = json!({"StreamARN": arn, "RecordDistributionStrategy": strategy});
+            account.ok("UpdateStreamRecordDistributionStrategy", &request);
+            assert_eq!(shards(), [expected; 2], "{strategy}");
+        }
+    }
+}
+
+/// A clock that stands still and counts who looks at it.
+#[derive(Clone, Debug, Default)]
+struct Watched(Arc<AtomicUsize>);
+
+impl Clock for Watched {
+    fn now(&self) -> Timestamp {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Timestamp::from_millis(1_700_000_000_000)
+    }
+}
+
+impl Watched {
+    /// How often it is looked at meanwhile.
+    fn looks<R>(&self, during: impl FnOnce() -> R) -> usize {
+        let before = self.0.load(Ordering::Relaxed);
+        during();
+        self.0.load(Ordering::Relaxed) - before
+    }
+}
+
+#[test]
+fn a_usual_put_over_the_wire_looks_at_the_clock_no_more_often_than_any_other() {
+    let clock = Watched::default();
+    let registry = Registry::builder().clock(clock.clone()).build();
+    let stream = registry.create(Stream::builder("orders")).unwrap();
+    let producer = stream.producer();
+    let service = Service::new(&registry);
+    let record = r#"{"PartitionKey":"a","Data":"YQ=="}"#;
+    let one = format!(r#"{{"StreamName":"orders",{}"#, &record[1..]);
+    let many = format!(r#"{{"StreamName":"orders","Records":[{record},{record}]}}"#);
+    let over_the_wire = |operation: &str, body: &str| {
+        let target = format!("Kinesis_20131202.{operation}");
+        let body = body.to_owned().into_bytes();
+        let looks = || assert_eq!(service.call(&target, Encoding::Json, body).status(), 200);
+        clock.looks(looks)
+    };
+    let put = clock.looks(|| producer.put_record("a", "a").unwrap());
+    assert_eq!(over_the_wire("PutRecord", &one), put);
+    let put = clock.looks(|| producer.put_records([("a", "a"); 2]).unwrap());
+    assert_eq!(over_the_wire("PutRecords", &many), put);
+}
+
+/// What the service keeps with a stream to put through does not keep the stream.
+#[test]
+fn a_stream_that_was_put_into_over_the_wire_ends_with_its_registry() {
+    let clock = Watched::default();
+    let watched: Weak<_> = Arc::downgrade(&clock.0);
+    let registry = Registry::builder().clock(clock).build();
+    let account = Account {
+        clock: ManualClock::default(),
+        service: Service::new(&registry),
+    };
+    account.create("orders", 1);
+    assert_eq!(shard_of_put(&account, 0), "shardId-000000000000");
+    let request = json!({
+        "StreamName": "orders", "ShardToSplit": "shardId-000000000000", "NewStartingHashKey": "5",
+    });
+    account.ok("SplitShard", &request);
+    assert_eq!(shard_of_put(&account, 0), "shardId-000000000001");
+    drop((account, registry));
+    assert_eq!(watched.strong_count(), 0, "its clock is gone");
 }
 
 #[test]

@@ -5,16 +5,16 @@ use std::{iter, mem};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hash_key::HashKey;
-use crate::producer::Producer;
 use crate::producer::answers::{Answers, small};
 use crate::producer::groups::group;
+use crate::producer::inlet::Inlet;
 use crate::put_entry::PutEntry;
 use crate::shard::{Refusal, Shard};
 use crate::stream::Routing;
 
 /// The entries of one call, which were checked, and what became of them.
 pub(super) struct Batch<'p, 'a> {
-    producer: &'p Producer,
+    inlet: Inlet<'p>,
     entries: Vec<PutEntry<'a>>,
     answers: Answers,
 }
@@ -28,9 +28,9 @@ struct Run {
 }
 
 impl<'p, 'a> Batch<'p, 'a> {
-    pub(super) fn new(producer: &'p Producer, entries: Vec<PutEntry<'a>>) -> Self {
+    pub(super) fn new(inlet: Inlet<'p>, entries: Vec<PutEntry<'a>>) -> Self {
         Self {
-            producer,
+            inlet,
             entries,
             answers: Answers::default(),
         }
@@ -38,9 +38,9 @@ impl<'p, 'a> Batch<'p, 'a> {
 
     /// Puts all entries. An error: none was put.
     pub(super) fn put(mut self) -> Result<Answers, Error> {
-        let now = self.producer.now();
-        let producer = self.producer;
-        let routing = producer.routes.seen(&producer.stream);
+        let now = self.inlet.now();
+        let Inlet { stream, routes, .. } = self.inlet;
+        let routing = routes.seen(stream);
         let all = 0..small(self.entries.len());
         let left = match routing.and_then(Routing::only_shard) {
             Some(shard) => self.append_run(shard, now, all).left,
@@ -67,15 +67,15 @@ impl<'p, 'a> Batch<'p, 'a> {
         let count = self.entries.len();
         let mut pending: Vec<u32> = (small(count - left)..small(count)).collect();
         self.answers.spread(count);
-        let mut known = self.producer.routes.look_up(&self.producer.stream);
+        let mut known = self.inlet.routes.look_up(self.inlet.stream);
         while !pending.is_empty() {
             let Some(shards) = self.shards(&known.routing, &pending) else {
-                let settled = self.producer.settled();
+                let settled = self.inlet.settled();
                 if settled.version != known.version {
                     known = settled;
                     continue;
                 }
-                let error = self.producer.stream.takes_none(known.routing.taking);
+                let error = self.inlet.stream.takes_none(known.routing.taking);
                 if pending.len() == count {
                     return Err(error);
                 }
@@ -85,13 +85,13 @@ impl<'p, 'a> Batch<'p, 'a> {
                 break;
             };
             let indices = mem::take(&mut pending);
-            let now = self.producer.now();
+            let now = self.inlet.now();
             group(&indices, &shards, |shard, group| {
                 self.append_group(known.routing.shard(shard), now, group, &mut pending);
             });
             if !pending.is_empty() {
                 pending.sort_unstable();
-                known = self.producer.settled();
+                known = self.inlet.settled();
             }
         }
         Ok(self.into_answers())
@@ -141,11 +141,7 @@ impl<'p, 'a> Batch<'p, 'a> {
             // Once one has to wait for room, those after it wait behind it.
             let entry = &mut self.entries[*index as usize];
             let key = &*entry.key;
-            match self
-                .producer
-                .append(shard, key, &mut entry.data)
-                .transpose()
-            {
+            match self.inlet.append(shard, key, &mut entry.data).transpose() {
                 Some(answer) => self.answers.set(*index, answer),
                 None => pending.push(*index),
             }
@@ -160,7 +156,7 @@ impl<'p, 'a> Batch<'p, 'a> {
         now: Timestamp,
         mut order: impl ExactSizeIterator<Item = u32> + Clone,
     ) -> Run {
-        let waits = self.producer.waits_for_room();
+        let waits = self.inlet.waits_for_room();
         let Self {
             entries, answers, ..
         } = self;

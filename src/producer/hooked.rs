@@ -8,14 +8,15 @@ use crate::hash_key::HashKey;
 use crate::partition_key::check_partition_key;
 use crate::producer::answers::Answers;
 use crate::producer::batch::Batch;
-use crate::producer::{Producer, PutRecordOutput, PutRecordsOutput, hash_key};
+use crate::producer::inlet::{Inlet, hash_key};
+use crate::producer::{PutRecordOutput, PutRecordsOutput};
 use crate::put_entry::PutEntry;
 use crate::shard::{Hooked, Verdict};
 
-impl Producer {
+impl Inlet<'_> {
     /// Puts one record, as the hooks say.
     pub(super) fn put_hooked(
-        &self,
+        self,
         hooked: &Hooked,
         key: &str,
         hash: Option<HashKey>,
@@ -41,7 +42,7 @@ impl Producer {
 
     /// Puts many records, which were checked, as the hooks say of the call and of each.
     pub(super) fn put_records_hooked(
-        &self,
+        self,
         hooked: &Hooked,
         entries: Vec<PutEntry<'_>>,
     ) -> Result<PutRecordsOutput, Error> {
@@ -72,7 +73,7 @@ impl Producer {
 
     /// Puts the entries that are not refused, and answers each.
     fn put_some(
-        &self,
+        self,
         entries: Vec<PutEntry<'_>>,
         verdicts: Vec<Verdict>,
     ) -> Result<PutRecordsOutput, Error> {

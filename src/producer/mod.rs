@@ -1,31 +1,28 @@
 //! Putting records into a stream.
 
 use std::fmt;
-use std::time::Duration;
 
-use crate::clock::{Clock, Parker, Timestamp};
 use crate::data::Data;
 use crate::error::Error;
 use crate::hash_key::HashKey;
-use crate::log::{charge, data_bytes_max};
-use crate::partition_key::{AsPartitionKey, check_partition_key, is_short};
+use crate::partition_key::AsPartitionKey;
 use crate::put_entry::PutEntry;
 use crate::record::Origin;
 use crate::sequence::SequenceNumber;
-use crate::shard::{Appended, OnFull, Refusal, Shard};
+use crate::shard::Appended;
 use crate::shard_id::ShardId;
-use crate::stream::{Known, Routes, Stream};
+use crate::stream::{Routes, Stream};
 use crate::sync::PlainOnceLock;
-use crate::wait::Undo;
 
 mod answers;
 mod batch;
 mod groups;
 #[cfg(feature = "testing")]
 mod hooked;
+mod inlet;
 
 use answers::{Answer, Answers};
-use batch::Batch;
+use inlet::Inlet;
 
 /// Puts records into a stream.
 ///
@@ -33,9 +30,6 @@ use batch::Batch;
 pub struct Producer {
     stream: Stream,
     routes: Routes,
-    /// Whether it belongs to the wire, which answers at once.
-    #[cfg(feature = "protocol")]
-    never_waits: bool,
 }
 
 /// Where a record went.
@@ -72,20 +66,11 @@ impl Stream {
         Producer {
             stream: self.clone(),
             routes: Routes::new(self),
-            #[cfg(feature = "protocol")]
-            never_waits: false,
         }
     }
 }
 
 impl Producer {
-    /// Never waits for room, whatever the stream says: a full shard refuses.
-    #[cfg(feature = "protocol")]
-    pub(crate) const fn without_waiting(mut self) -> Self {
-        self.never_waits = true;
-        self
-    }
-
     /// Puts one record into the open shard whose range holds the MD5 of its partition key.
     ///
     /// Waits only if the stream was built with [`OnFull::Wait`], for room.
@@ -95,6 +80,8 @@ impl Producer {
     /// [`Error::InvalidPartitionKey`], [`Error::RecordTooLarge`]; [`Error::WriteThrottled`] with
     /// limits; [`Error::ShardFull`] or [`Error::PutTimedOut`] unless a full shard trims;
     /// [`Error::StreamClosed`], [`Error::StreamNotFound`].
+    ///
+    /// [`OnFull::Wait`]: crate::OnFull::Wait
     #[inline(always)]
     pub fn put_record<'a>(
         &self,
@@ -102,7 +89,8 @@ impl Producer {
         data: impl Into<Data<'a>>,
     ) -> Result<PutRecordOutput, Error> {
         let hash_key = partition_key.known_hash_key();
-        self.put(partition_key.partition_key(), hash_key, &mut data.into())
+        self.inlet()
+            .put(partition_key.partition_key(), hash_key, &mut data.into())
     }
 
     /// Puts one record into the open shard whose range holds `hash_key`. The partition key is
@@ -119,7 +107,7 @@ impl Producer {
         data: impl Into<Data<'a>>,
     ) -> Result<PutRecordOutput, Error> {
         let key = partition_key.partition_key();
-        self.put(key, Some(hash_key), &mut data.into())
+        self.inlet().put(key, Some(hash_key), &mut data.into())
     }
 
     /// Puts one record of which more is said than key and data.
@@ -128,10 +116,7 @@ impl Producer {
     ///
     /// As [`put_record`](Self::put_record); [`Error::OrderingInFuture`].
     pub fn put_entry<'a>(&self, entry: impl Into<PutEntry<'a>>) -> Result<PutRecordOutput, Error> {
-        let mut entry = entry.into();
-        self.check_ordering(&entry)?;
-        let hash_key = entry.known_hash_key().copied();
-        self.put(&entry.key, hash_key, &mut entry.data)
+        self.inlet().put_entry(entry.into())
     }
 
     /// Puts many records. Those of one shard keep their order, and become visible together unless
@@ -146,271 +131,24 @@ impl Producer {
     /// [`Error::InvalidPartitionKey`], [`Error::RecordTooLarge`], [`Error::OrderingInFuture`];
     /// [`Error::TooManyEntries`] and [`Error::EntriesTooLarge`] with limits;
     /// [`Error::StreamClosed`], [`Error::StreamNotFound`]. Nothing was put then.
+    ///
+    /// [`OnFull::Wait`]: crate::OnFull::Wait
     pub fn put_records<'a>(
         &self,
         entries: impl IntoIterator<Item = impl Into<PutEntry<'a>>>,
     ) -> Result<PutRecordsOutput, Error> {
-        let entries = self.checked(entries.into_iter().map(Into::into))?;
-        #[cfg(feature = "testing")]
-        if let Some(hooked) = &self.stream.settings().hooked {
-            return self.put_records_hooked(hooked, entries);
-        }
-        let answers = Batch::new(self, entries).put()?;
-        Ok(PutRecordsOutput::new(answers))
+        self.inlet()
+            .put_records(entries.into_iter().map(Into::into))
     }
 
-    /// Puts one record of which the key may be hashed already.
-    ///
-    /// Always inlined, and the slow way gives its error in a box: so the output stays in registers.
-    /// Written to memory word by word and read by the caller in larger pieces, it would have to wait
-    /// for all that the put has written before (a third of a put).
     #[inline(always)]
-    fn put(
-        &self,
-        key: &str,
-        known: Option<HashKey>,
-        data: &mut Data<'_>,
-    ) -> Result<PutRecordOutput, Error> {
-        #[cfg(feature = "testing")]
-        if let Some(hooked) = &self.stream.settings().hooked {
-            return self.put_hooked(hooked, key, known, data);
+    const fn inlet(&self) -> Inlet<'_> {
+        Inlet {
+            stream: &self.stream,
+            routes: &self.routes,
+            #[cfg(feature = "protocol")]
+            never_waits: false,
         }
-        let mut refused = None;
-        // At first, as long as it is known which form the data has.
-        let copied = data.copied(key.len());
-        if is_short(key) && self.surely_fits(key, data.as_slice().len()) {
-            let now = self.now();
-            if let Some(shard) = self.seen_shard(key, known) {
-                let copied = copied.and_then(|copied| shard.append_copy(now, key, copied));
-                let appended = match copied {
-                    Some(appended) => Ok(appended),
-                    None => shard.append(now, key, &mut data.payload(key.len())),
-                };
-                match appended {
-                    Ok(appended) => return Ok(PutRecordOutput::new(shard.origin(), appended)),
-                    Err(refusal) => refused = Some((shard, refusal)),
-                }
-            }
-        }
-        self.put_slowly(key, known, data, refused)
-            .map_err(|error| *error)
-    }
-
-    /// The shard that takes a key, as far as this producer has seen.
-    #[inline(always)]
-    fn seen_shard(&self, key: &str, known: Option<HashKey>) -> Option<&Shard> {
-        let routing = self.routes.seen(&self.stream)?;
-        routing.shard_of(|| hash_key(key, known))
-    }
-
-    /// Puts one record when the first try failed, or said that it has to be looked at closely.
-    #[cold]
-    fn put_slowly(
-        &self,
-        key: &str,
-        known: Option<HashKey>,
-        data: &mut Data<'_>,
-        refused: Option<(&Shard, Refusal)>,
-    ) -> Result<PutRecordOutput, Box<Error>> {
-        match refused {
-            None | Some((_, Refusal::Closed)) => {}
-            Some((_, Refusal::Full)) if self.waits_for_room() => {}
-            Some((shard, refusal)) => return Err(Box::new(shard.refused(refusal))),
-        }
-        check_partition_key(key)?;
-        self.check_size(key, data.as_slice().len())?;
-        let mut seen = self.routes.look_up(&self.stream);
-        loop {
-            let Some(shard) = seen.routing.shard_of(|| hash_key(key, known)) else {
-                let settled = self.settled();
-                if settled.version == seen.version {
-                    return Err(Box::new(self.stream.takes_none(seen.routing.taking)));
-                }
-                seen = settled;
-                continue;
-            };
-            match self.append(shard, key, data)? {
-                Some(output) => return Ok(output),
-                None => seen = self.settled(),
-            }
-        }
-    }
-
-    /// Appends one record, waiting for room if the stream says so. `None`: the shard is closed.
-    fn append(
-        &self,
-        shard: &Shard,
-        key: &str,
-        data: &mut Data<'_>,
-    ) -> Result<Option<PutRecordOutput>, Error> {
-        match shard.append(self.now(), key, &mut data.payload(key.len())) {
-            Ok(appended) => Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
-            Err(Refusal::Closed) => Ok(None),
-            Err(Refusal::Full) => match self.stream.settings().on_full {
-                OnFull::Wait(wait) if self.waits_for_room() => {
-                    self.append_waiting(shard, key, data, wait)
-                }
-                _ => Err(shard.refused(Refusal::Full)),
-            },
-            Err(refusal) => Err(shard.refused(refusal)),
-        }
-    }
-
-    /// Appends one record as soon as there is room.
-    #[cold]
-    fn append_waiting(
-        &self,
-        shard: &Shard,
-        key: &str,
-        data: &mut Data<'_>,
-        wait: Duration,
-    ) -> Result<Option<PutRecordOutput>, Error> {
-        let clock = &*self.stream.settings().clock;
-        let deadline = clock.monotonic().saturating_add(wait);
-        let parker = Parker::new();
-        loop {
-            let (id, expiry) = shard.wait_for_room(parker.waker());
-            let _registered = Undo(|| shard.stop_waiting_for_room(id));
-            // In this order: time that passes between the two ends the wait early, never late.
-            let monotonic = clock.monotonic();
-            let now = self.now();
-            match shard.append(now, key, &mut data.payload(key.len())) {
-                Ok(appended) => return Ok(Some(PutRecordOutput::new(shard.origin(), appended))),
-                Err(Refusal::Closed) => return Ok(None),
-                Err(Refusal::Throttled) => return Err(shard.refused(Refusal::Throttled)),
-                Err(Refusal::Full) => self.stream.settings().check_not_deleted()?,
-            }
-            if monotonic >= deadline {
-                let (stream, shard_id) = (self.stream.name().to_owned(), shard.id());
-                return Err(Error::PutTimedOut {
-                    stream,
-                    shard_id,
-                    waited: wait,
-                });
-            }
-            let wake = match expiry {
-                // A record has expired once it is older than the retention, not when it is as old.
-                Some(expiry) => {
-                    let room = expiry.duration_since(now) + Duration::from_millis(1);
-                    monotonic.saturating_add(room).min(deadline)
-                }
-                // There was room before others took it, and there may be again.
-                None => planted!(continue, "room_is_taken_meanwhile": deadline),
-            };
-            clock.park(&parker, wake);
-        }
-    }
-
-    /// Gathers entries, each of which is valid, within the limits of one call.
-    fn checked<'a>(
-        &self,
-        entries: impl Iterator<Item = PutEntry<'a>>,
-    ) -> Result<Vec<PutEntry<'a>>, Error> {
-        let limits = &self.stream.settings().limits;
-        // Made where they stay, and looked at afterwards: moved there as a whole, each would have to
-        // wait until it was written (a sixth of a batch).
-        let entries: Vec<_> = entries.collect();
-        let fits_bytes = self.stream.settings().fits_bytes();
-        let (mut bytes, mut are_usual) = (0, true);
-        for entry in &entries {
-            let entry_bytes = entry.key.len() + entry.data.as_slice().len();
-            bytes += entry_bytes as u64;
-            // Without a branch for each.
-            are_usual &= is_short(&entry.key) & entry.is_plain() & (entry_bytes <= fits_bytes);
-        }
-        if !are_usual {
-            entries.iter().try_for_each(|entry| self.check(entry))?;
-        }
-        match (limits.put_records_entries_max, limits.put_records_bytes_max) {
-            (Some(limit), _) if entries.len() > limit => Err(Error::TooManyEntries {
-                entries: entries.len(),
-                limit,
-            }),
-            (_, Some(limit_bytes)) if bytes > limit_bytes => {
-                Err(Error::EntriesTooLarge { bytes, limit_bytes })
-            }
-            _ => Ok(entries),
-        }
-    }
-
-    /// Checks one entry of many.
-    fn check(&self, entry: &PutEntry<'_>) -> Result<(), Error> {
-        let key = &*entry.key;
-        if !entry.is_keyless() {
-            check_partition_key(key)?;
-        }
-        self.check_size(key, entry.data.as_slice().len())?;
-        self.check_ordering(entry)
-    }
-
-    #[inline]
-    fn check_size(&self, key: &str, data_bytes: usize) -> Result<(), Error> {
-        if self.surely_fits(key, data_bytes) {
-            return Ok(());
-        }
-        self.check_size_exactly(key, data_bytes)
-    }
-
-    #[inline]
-    fn surely_fits(&self, key: &str, data_bytes: usize) -> bool {
-        key.len() + data_bytes <= self.stream.settings().fits_bytes()
-    }
-
-    #[cold]
-    fn check_size_exactly(&self, key: &str, data_bytes: usize) -> Result<(), Error> {
-        let settings = self.stream.settings();
-        let fits = charge(key.len(), data_bytes) <= settings.capacity.bytes;
-        if data_bytes <= settings.record_bytes_max() && fits {
-            return Ok(());
-        }
-        let room = data_bytes_max(key.len(), settings.capacity.bytes);
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
-        let limit_bytes = settings.record_bytes_max().min(room);
-        Err(Error::RecordTooLarge {
-            data_bytes,
-            limit_bytes,
-        })
-    }
-
-    #[inline]
-    fn check_ordering(&self, entry: &PutEntry<'_>) -> Result<(), Error> {
-        match entry.ordering() {
-            Some(number) => self.check_number(number),
-            None => Ok(()),
-        }
-    }
-
-    /// Checks that a number may be of a record that was put before.
-    #[cold]
-    fn check_number(&self, number: SequenceNumber) -> Result<(), Error> {
-        if number.time_secs() <= self.now().as_secs() {
-            return Ok(());
-        }
-        // A child's numbers run a second ahead of the clock at first.
-        let shards = self.stream.shards();
-        if shards.iter().any(|shard| shard.has_given(number)) {
-            return Ok(());
-        }
-        Err(Error::OrderingInFuture {
-            sequence_number: number,
-        })
-    }
-
-    fn waits_for_room(&self) -> bool {
-        #[cfg(feature = "protocol")]
-        if self.never_waits {
-            return false;
-        }
-        matches!(self.stream.settings().on_full, OnFull::Wait(_))
-    }
-
-    #[inline]
-    fn now(&self) -> Timestamp {
-        self.stream.settings().clock.now()
-    }
-
-    fn settled(&self) -> Known {
-        self.stream.settled_routing(self.now())
     }
 }
 
@@ -523,10 +261,4 @@ impl<'a> IntoIterator for &'a PutRecordsOutput {
     fn into_iter(self) -> Self::IntoIter {
         self.records().iter()
     }
-}
-
-/// The hash key that was given, or that of the partition key.
-#[inline]
-fn hash_key(partition_key: &str, known: Option<HashKey>) -> HashKey {
-    known.unwrap_or_else(|| HashKey::recalled(partition_key))
 }

@@ -73,7 +73,7 @@ impl Page {
             Some((issued_ms, Self { kind, scope, after }))
         });
         let (issued_ms, page) = read.ok_or_else(invalid_token)?;
-        if call.now.as_millis().saturating_sub(issued_ms) > LIFE_MS {
+        if call.now().as_millis().saturating_sub(issued_ms) > LIFE_MS {
             return Err(Exception::expired_next_token(
                 "The NextToken has expired: it is older than 300 seconds.",
             ));
@@ -89,7 +89,7 @@ impl Page {
     /// The token of the page after `last`.
     pub(crate) fn next_token(&self, call: &Call<'_>, last: &str) -> String {
         let content = Writer::new(self.kind as u8)
-            .number(call.now.as_millis())
+            .number(call.now().as_millis())
             .number(call.account.next_serial())
             .text(&self.scope)
             .text(last);

@@ -1,6 +1,7 @@
 //! What the service knows of a stream that the engine does not.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -8,7 +9,7 @@ use crate::protocol::account::Account;
 use crate::registry::Registry;
 use crate::shard_id::ShardId;
 use crate::stream::{Phase, Stream};
-use crate::sync::{AtomicU64, Mutex, MutexGuard, PlainArc};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PlainArc};
 
 /// The shard-level metrics, in the order in which they are listed.
 pub(crate) const METRICS: [&str; 7] = [
@@ -28,6 +29,15 @@ pub(crate) struct StreamState {
     /// Which shard the next record goes to where the service distributes them.
     pub(crate) turn: AtomicU64,
     attributes: Mutex<Attributes>,
+    /// What the attributes say of it. Written under their lock only, before it is released, so that
+    /// it is never behind what somebody was told who set them.
+    has_usual_puts: AtomicBool,
+}
+
+/// The attributes, locked.
+pub(crate) struct LockedAttributes<'a> {
+    attributes: MutexGuard<'a, Attributes>,
+    has_usual_puts: &'a AtomicBool,
 }
 
 /// What can be set.
@@ -86,13 +96,53 @@ impl StreamState {
         Self {
             incarnation: Account::of(registry).next_serial(),
             turn: AtomicU64::new(0),
+            has_usual_puts: AtomicBool::new(attributes.has_usual_puts()),
             attributes: Mutex::new(attributes),
         }
     }
 
     /// The attributes, locked. No user code runs under this lock, and no other lock is taken.
-    pub(crate) fn attributes(&self) -> MutexGuard<'_, Attributes> {
-        self.attributes.lock()
+    pub(crate) fn attributes(&self) -> LockedAttributes<'_> {
+        LockedAttributes {
+            attributes: self.attributes.lock(),
+            has_usual_puts: &self.has_usual_puts,
+        }
+    }
+
+    /// Whether the attributes say nothing of a put that begins now: its key says where it goes, and no
+    /// record is or was ever encrypted. Without a lock.
+    ///
+    /// A put that begins after a change was answered goes by that change or a later one: whatever told
+    /// it of the answer orders it after the store. One that begins meanwhile may go by either. Nothing
+    /// else is read on the strength of this, so `Relaxed` will do; if it says no, the lock tells more.
+    #[inline]
+    pub(crate) fn has_usual_puts(&self) -> bool {
+        self.has_usual_puts.load(Ordering::Relaxed)
+    }
+}
+
+impl Deref for LockedAttributes<'_> {
+    type Target = Attributes;
+
+    fn deref(&self) -> &Attributes {
+        &self.attributes
+    }
+}
+
+impl DerefMut for LockedAttributes<'_> {
+    fn deref_mut(&mut self) -> &mut Attributes {
+        &mut self.attributes
+    }
+}
+
+impl Drop for LockedAttributes<'_> {
+    /// Whoever locks them may have changed them, and need not know what follows from it.
+    fn drop(&mut self) {
+        let is_usual = self.attributes.has_usual_puts();
+        // It is left alone unless it differs, so that those who put keep it in their caches.
+        if self.has_usual_puts.load(Ordering::Relaxed) != is_usual {
+            self.has_usual_puts.store(is_usual, Ordering::Relaxed);
+        }
     }
 }
 
@@ -100,6 +150,11 @@ impl Attributes {
     /// Whether records that arrive now are encrypted, and with which key.
     pub(crate) fn key_id(&self) -> Option<&str> {
         self.encryption.last().and_then(|(_, key)| key.as_deref())
+    }
+
+    /// Whether the puts of this stream are as those of a stream that nothing was said of.
+    fn has_usual_puts(&self) -> bool {
+        !self.is_auto_distributed && self.encryption.is_empty()
     }
 
     /// How records are distributed over shards.

@@ -31,6 +31,8 @@ use crate::hash_key::{HashKey, HashKeyRange};
 use crate::partition_key::{AsPartitionKey, check_partition_key};
 use crate::shard::{Aftermath, NewShard, Parents, Settings, Shard};
 use crate::shard_id::ShardId;
+#[cfg(feature = "protocol")]
+use crate::sync::OnceLock;
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, OwnLine};
 
 mod builder;
@@ -93,6 +95,10 @@ struct Inner {
     routing: Mutex<Arc<Routing>>,
     /// Counts the routing tables, so that a producer sees that it has an old one.
     routing_version: OwnLine<AtomicU64>,
+    /// What the wire protocol has seen of the tables, which has no producer that lasts. Not with what
+    /// else it knows of the stream: the shards in a table hold that, and would hold themselves.
+    #[cfg(feature = "protocol")]
+    wire_routes: OnceLock<Routes>,
 }
 
 /// What the control lock guards.
@@ -171,6 +177,8 @@ impl Stream {
             control: Mutex::new(control),
             routing: Mutex::new(Arc::new(Routing::of_none(Taking::NotYet))),
             routing_version: OwnLine::default(),
+            #[cfg(feature = "protocol")]
+            wire_routes: OnceLock::new(),
         };
         let stream = Self {
             inner: Arc::new(inner),

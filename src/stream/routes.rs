@@ -1,4 +1,4 @@
-//! The routing tables that a producer has seen.
+//! The routing tables that a producer, or the wire protocol, has seen.
 
 use crate::stream::{Routing, Stream};
 use crate::sync::{Arc, AtomicUsize, MODELLED, Mutex, OnceLock, Ordering};
@@ -14,7 +14,8 @@ pub(crate) struct Known {
 /// been resharded [`SEEN_MAX`] times since; from then on at the cost of an uncontended lock and a reference count.
 ///
 /// Two locked instructions are a quarter of a put. A table that was seen is kept as long as the
-/// producer, with the shards in it; these give their records up when they expire.
+/// producer, with the shards in it; these give their records up when they expire. Those of the wire
+/// protocol are kept as long as the stream, which a shard does not hold.
 pub(crate) struct Routes {
     seen: [OnceLock<Known>; SEEN_MAX],
     /// Index of the last one seen; that slot is filled.

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::extension::Extension;
 use crate::shard::Shard;
+use crate::stream::routes::Routes;
 use crate::stream::routing::Taking;
 use crate::stream::status::Phase;
 use crate::stream::{Stream, StreamStatus};
@@ -22,7 +23,16 @@ impl Stream {
 
     /// Whether records are taken, as far as is known without looking at the clock.
     pub(crate) fn is_taking_records(&self) -> bool {
-        self.inner.routing.lock().taking == Taking::Records
+        let taking = match self.wire_routes().seen(self) {
+            Some(routing) => routing.taking,
+            None => self.inner.routing.lock().taking,
+        };
+        taking == Taking::Records
+    }
+
+    /// The routing tables that the protocol has seen.
+    pub(crate) fn wire_routes(&self) -> &Routes {
+        self.inner.wire_routes.get_or_init(|| Routes::new(self))
     }
 
     /// Has the stream UPDATING for as long as changes of its registry last.

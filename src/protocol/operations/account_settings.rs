@@ -57,7 +57,7 @@ fn describe_limits(call: &Call<'_>, _: &Input) -> Outcome {
 
 fn describe_account_settings(call: &Call<'_>, _: &Input) -> Outcome {
     let commitment = *call.account.commitment.lock();
-    Ok(settings(commitment, call.now))
+    Ok(settings(commitment, call.now()))
 }
 
 fn update_account_settings(call: &Call<'_>, input: &Input) -> Outcome {
@@ -65,10 +65,10 @@ fn update_account_settings(call: &Call<'_>, input: &Input) -> Outcome {
     let asked = asked.expect("it is required");
     let mut commitment = call.account.commitment.lock();
     *commitment = match asked.text("Status") {
-        Some("ENABLED") => commitment.enabled(call.now),
-        _ => commitment.disabled(call.now),
+        Some("ENABLED") => commitment.enabled(call.now()),
+        _ => commitment.disabled(call.now()),
     };
-    Ok(settings(*commitment, call.now))
+    Ok(settings(*commitment, call.now()))
 }
 
 impl Commitment {

@@ -68,13 +68,13 @@ fn register_stream_consumer(call: &Call<'_>, input: &Input) -> Outcome {
     check_tags(call, &format!("consumer {name}"), &tags)?;
     let stream = call.stream(input)?;
     call.check_established(&stream)?;
-    let is_committed = call.account.commitment.lock().is_enabled(call.now);
+    let is_committed = call.account.commitment.lock().is_enabled(call.now());
     // Locked before the attributes, under which no other lock is taken.
     let mut registered = call.account.registered.lock();
     let mut attributes = call.state(&stream).attributes();
-    attributes.settle(call.now);
+    attributes.settle(call.now());
     check_room(call, &stream, &attributes, name, is_committed)?;
-    let created_secs = registered.next(stream.name(), name, call.now);
+    let created_secs = registered.next(stream.name(), name, call.now());
     let consumer = Consumer {
         created: Timestamp::from_millis(created_secs * 1000),
         phase: call.begin(StreamStatus::Creating),
@@ -183,7 +183,7 @@ fn list_stream_consumers(call: &Call<'_>, input: &Input) -> Outcome {
         .count("MaxResults")
         .map_or(PAGE_MAX, |max| max.min(PAGE_MAX));
     let mut attributes = state.attributes();
-    attributes.settle(call.now);
+    attributes.settle(call.now());
     let after = page.after.as_deref();
     let mut left = attributes
         .consumers
@@ -265,7 +265,7 @@ impl fmt::Display for ConsumerKey<'_> {
 impl Call<'_> {
     /// A state that begins now, and lasts as long as changes of the registry do.
     pub(super) fn begin(&self, status: StreamStatus) -> Phase {
-        Phase::begin(status, self.now, self.service.registry.state_delay())
+        Phase::begin(status, self.now(), self.service.registry.state_delay())
     }
 
     /// The consumer that a request says, in whichever way.
@@ -326,7 +326,7 @@ impl Call<'_> {
         with: impl FnOnce(&mut Consumer) -> Result<T, Exception>,
     ) -> Result<T, Exception> {
         let mut attributes = self.state(stream).attributes();
-        attributes.settle(self.now);
+        attributes.settle(self.now());
         let consumer = attributes.consumers.get_mut(key.name);
         let is_meant = |consumer: &&mut Consumer| {
             let secs = consumer.created.as_secs();

@@ -79,7 +79,7 @@ fn check_often(
     stream: &Stream,
     times: &mut VecDeque<Timestamp>,
 ) -> Result<(), Exception> {
-    if note_within_day(times, call.now, CHANGES_PER_DAY) {
+    if note_within_day(times, call.now(), CHANGES_PER_DAY) {
         return Ok(());
     }
     Err(Exception::limit_exceeded(format!(
@@ -97,11 +97,12 @@ fn encrypt_from_now(
     attributes: &mut Attributes,
     key: Option<&str>,
 ) {
-    let from = call.now.saturating_add(call.service.registry.state_delay());
+    let now = call.now();
+    let from = now.saturating_add(call.service.registry.state_delay());
     let encryption = &mut attributes.encryption;
     encryption.push((from, key.map(str::to_owned)));
     // What is only of records that have expired is not needed any more.
-    let horizon = call.now.saturating_sub(stream.retention());
+    let horizon = now.saturating_sub(stream.retention());
     let expired = encryption.iter().skip(1);
     let expired = expired.take_while(|(from, _)| *from <= horizon).count();
     encryption.drain(..expired);

@@ -203,7 +203,7 @@ impl IteratorToken {
 
     fn of(call: &Call<'_>, stream: &Stream, iterator: &ShardIterator) -> Self {
         Self {
-            issued_ms: call.now.as_millis(),
+            issued_ms: call.now().as_millis(),
             incarnation: call.state(stream).incarnation,
             shard_id: iterator.shard_id(),
             place: iterator.place(),
@@ -249,7 +249,7 @@ impl IteratorToken {
             reader.end()?;
             Some(token)
         });
-        let now_ms = call.now.as_millis();
+        let now_ms = call.now().as_millis();
         let token = read.filter(|token| token.issued_ms <= now_ms);
         let token = token.ok_or_else(|| Exception::invalid_argument("Invalid ShardIterator."))?;
         if now_ms - token.issued_ms > Self::LIFE_MS {
@@ -257,7 +257,7 @@ impl IteratorToken {
                 "Iterator expired. The iterator was created at time {} while right now it is {} which \
                  is further in the future than the tolerated delay of {} milliseconds.",
                 JavaDate(Timestamp::from_millis(token.issued_ms)),
-                JavaDate(call.now),
+                JavaDate(call.now()),
                 Self::LIFE_MS
             )));
         }

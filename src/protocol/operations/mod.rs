@@ -1,5 +1,7 @@
 //! The operations: which there are, and how a call gets to one.
 
+use std::cell::OnceCell;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
@@ -93,8 +95,7 @@ pub(crate) struct Call<'a> {
     pub(crate) service: &'a Service,
     pub(crate) account: &'a Account,
     pub(crate) encoding: Encoding,
-    /// When it came.
-    pub(crate) now: Timestamp,
+    now: OnceCell<Timestamp>,
 }
 
 /// Answers a call, if `authenticate` lets it.
@@ -106,12 +107,7 @@ pub(crate) fn call(
     spare: HeaderMap,
     authenticate: impl Fn() -> Result<(), Exception>,
 ) -> Response<Body> {
-    let call = Call {
-        service,
-        account: Account::of(&service.registry),
-        encoding,
-        now: service.registry.clock().now(),
-    };
+    let call = Call::new(service, encoding);
     let outcome = call.run(target, body, authenticate);
     answer(encoding, outcome, spare)
 }
@@ -161,6 +157,24 @@ pub(crate) fn answer(encoding: Encoding, outcome: Outcome, spare: HeaderMap) -> 
 }
 
 impl<'a> Call<'a> {
+    pub(crate) fn new(service: &'a Service, encoding: Encoding) -> Self {
+        Self {
+            service,
+            account: Account::of(&service.registry),
+            encoding,
+            now: OnceCell::new(),
+        }
+    }
+
+    /// When it came: the time at which this is asked for first, the same for the whole call.
+    ///
+    /// No clock is looked at under a lock, since it may be anybody's. So this is asked for before an
+    /// operation runs, which may ask again under one; a shortcut asks before it locks anything.
+    pub(crate) fn now(&self) -> Timestamp {
+        let clock = self.service.registry.clock();
+        *self.now.get_or_init(|| clock.now())
+    }
+
     /// The checks in the order of the service (the contract, 2.1), and the effect.
     fn run(
         &self,
@@ -181,6 +195,8 @@ impl<'a> Call<'a> {
         {
             return outcome;
         }
+        // Looks at the clock before anything is locked. A shortcut seldom needs to.
+        self.now();
         let request = match self.encoding.decode(body) {
             Ok(request @ (Value::Map(_) | Value::List(_))) => request,
             _ => return Err(Exception::unreadable()),

@@ -1,6 +1,7 @@
 //! Putting records.
 
 use std::cell::{Cell, RefCell};
+use std::iter;
 
 use crate::data::Data;
 use crate::error::Error;
@@ -126,10 +127,10 @@ fn put_record(call: &Call<'_>, input: &Input) -> Outcome {
 
 /// Puts the one record of a call.
 fn put_entry(call: &Call<'_>, stream: &Stream, entry: PutEntry<'_>, is_encrypted: bool) -> Outcome {
-    let producer = stream.producer().without_waiting();
+    let inlet = stream.wire_inlet();
     let put = match entry.is_keyless() {
-        false => producer.put_entry(entry),
-        true => match producer.put_records([entry]) {
+        false => inlet.put_entry(entry),
+        true => match inlet.put_records(iter::once(entry)) {
             Ok(put) => put.into_iter().next().expect("an answer for each entry"),
             Err(error) => Err(error),
         },
@@ -256,7 +257,7 @@ pub(super) fn put_entries<'a>(
     if is_dry_run {
         return Err(super::dry_run());
     }
-    let put = stream.producer().without_waiting().put_records(checked);
+    let put = stream.wire_inlet().put_records(checked.into_iter());
     let put = put.map_err(|error| call.exception(stream.name(), &error))?;
     let answer = Answer {
         call,
@@ -354,9 +355,13 @@ struct Distributor<'a> {
 impl<'a> Distributor<'a> {
     fn of(call: &'a Call<'_>, stream: &'a Stream) -> Self {
         let state = call.state(stream);
-        let (is_auto, is_encrypted) = {
+        let (is_auto, is_encrypted) = if state.has_usual_puts() {
+            (false, false)
+        } else {
+            // Before anything is locked.
+            let now = call.now();
             let attributes = state.attributes();
-            let is_encrypted = attributes.was_encrypted(call.now);
+            let is_encrypted = attributes.was_encrypted(now);
             (attributes.is_auto_distributed, is_encrypted)
         };
         let mut starts = Vec::new();
@@ -450,7 +455,7 @@ impl Call<'_> {
     /// A stream whose records can be written and read now.
     pub(super) fn serving(&self, name: &str) -> Result<Stream, Exception> {
         let stream = self.stream_named(name)?;
-        match stream.status_at(self.now) {
+        match stream.status_at(self.now()) {
             Some(StreamStatus::Active | StreamStatus::Updating) => Ok(stream),
             _ => Err(self.stream_not_found(name)),
         }

@@ -107,7 +107,8 @@ fn update_stream_mode(call: &Call<'_>, input: &Input) -> Outcome {
         )));
     }
     call.update(&stream, |attributes| {
-        if !note_within_day(&mut attributes.mode_changes, call.now, MODE_CHANGES_PER_DAY) {
+        let changes = &mut attributes.mode_changes;
+        if !note_within_day(changes, call.now(), MODE_CHANGES_PER_DAY) {
             return Err(Exception::limit_exceeded(format!(
                 "The mode of stream {name} under account {account} was changed \
                  {MODE_CHANGES_PER_DAY} times within 24 hours, as often as it may be."
@@ -263,7 +264,7 @@ impl Call<'_> {
 
     /// Checks that a stream is neither being created nor deleted.
     pub(super) fn check_established(&self, stream: &Stream) -> Result<(), Exception> {
-        let error = match stream.status_at(self.now) {
+        let error = match stream.status_at(self.now()) {
             Some(StreamStatus::Active | StreamStatus::Updating) => return Ok(()),
             Some(status) => Error::StreamNotActive {
                 stream: stream.name().to_owned(),

@@ -89,7 +89,7 @@ fn create_stream(call: &Call<'_>, input: &Input) -> Outcome {
             "Stream {name} under account {account} already exists."
         )));
     }
-    let status = |stream: &Stream| stream.status_at(call.now);
+    let status = |stream: &Stream| stream.status_at(call.now());
     let is_creating = |stream: &&Stream| status(stream) == Some(StreamStatus::Creating);
     if streams.iter().filter(is_creating).count() >= CREATING_MAX {
         return Err(Exception::limit_exceeded(format!(
@@ -191,7 +191,7 @@ pub(super) fn warm_throughput(
             "WarmThroughputMiBps is for streams in On-Demand mode.",
         ));
     }
-    if !call.account.commitment.lock().is_enabled(call.now) {
+    if !call.account.commitment.lock().is_enabled(call.now()) {
         return Err(Exception::validation(
             "WarmThroughputMiBps needs an account with a minimum throughput billing commitment.",
         ));
@@ -210,7 +210,7 @@ fn delete_stream(call: &Call<'_>, input: &Input) -> Outcome {
     let arn = call.service.stream_arn(name);
     {
         let mut attributes = call.state(&stream).attributes();
-        attributes.settle(call.now);
+        attributes.settle(call.now());
         if !attributes.consumers.is_empty() && !input.flag("EnforceConsumerDeletion") {
             return Err(Exception::in_use(format!(
                 "DeleteStream can't delete {arn} because there are consumers associated with this \
@@ -266,7 +266,7 @@ fn describe_stream_summary(call: &Call<'_>, input: &Input) -> Outcome {
     let open = stream.describe().open_shard_count;
     let channels = call.channel_count(&stream);
     let mut attributes = call.state(&stream).attributes();
-    attributes.settle(call.now);
+    attributes.settle(call.now());
     let warm = attributes.is_on_demand.then(|| {
         let mibps = attributes.warm_throughput_mibps.unwrap_or(0);
         warm_throughput_value(mibps)
@@ -343,7 +343,7 @@ impl Call<'_> {
     pub(super) fn open_shard_count(&self, streams: &[Stream]) -> usize {
         let open = streams
             .iter()
-            .map(|stream| stream.visible_shards(self.now).1);
+            .map(|stream| stream.visible_shards(self.now()).1);
         open.sum()
     }
 
@@ -378,7 +378,7 @@ impl Call<'_> {
     /// A stream in a few words; `None` if it is gone.
     fn summary(&self, stream: &Stream) -> Option<Value> {
         let name = stream.name();
-        let status = stream.status_at(self.now)?;
+        let status = stream.status_at(self.now())?;
         let is_on_demand = self.state(stream).attributes().is_on_demand;
         Some(
             Value::structure()

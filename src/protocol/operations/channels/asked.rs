@@ -69,7 +69,7 @@ impl Asked {
         Channel {
             id,
             name: self.name,
-            created: call.now,
+            created: call.now(),
             phase: call.begin(StreamStatus::Creating),
             stream,
             role_arn: self.role_arn,

@@ -341,7 +341,7 @@ impl Call<'_> {
     pub(super) fn channels(&self) -> MutexGuard<'_, BTreeMap<String, Channel>> {
         let mut channels = self.account.channels.lock();
         for channel in channels.values_mut() {
-            channel.phase.settle(self.now);
+            channel.phase.settle(self.now());
         }
         channels.retain(|_, channel| channel.phase.status().is_some());
         channels

@@ -247,12 +247,10 @@ impl Push {
 
     /// Asks as a call does that comes now.
     fn call<R>(&self, ask: impl FnOnce(&Call<'_>) -> R) -> R {
-        ask(&Call {
-            service: &self.service,
-            account: Account::of(&self.service.registry),
-            encoding: Encoding::Json,
-            now: self.service.registry.clock().now(),
-        })
+        let call = Call::new(&self.service, Encoding::Json);
+        // Looks at the clock before anything is locked.
+        call.now();
+        ask(&call)
     }
 }
 
