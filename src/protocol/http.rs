@@ -185,9 +185,15 @@ fn parameters(text: &[u8], names: [&str; 3]) -> [bool; 3] {
     // Looking for the few equals signs is quicker than looking at each byte for a separator.
     for equals in memchr_iter(b'=', text) {
         let has_value = !is_between(text.get(equals + 1));
+        let before = &text[..equals];
         for (found, name) in found.iter_mut().zip(names) {
-            let before = text[..equals].strip_suffix(name.as_bytes());
-            *found |= has_value && before.is_some_and(|before| is_between(before.last()));
+            // Nearly always the last letter tells.
+            let name = name.as_bytes();
+            if before.last() == name.last()
+                && let Some(before) = before.strip_suffix(name)
+            {
+                *found |= has_value && is_between(before.last());
+            }
         }
     }
     found

@@ -63,17 +63,29 @@ pub(crate) fn add(headers: &mut HeaderMap) {
 
 /// Writes a UUID of version 4.
 fn write_uuid(high: u64, low: u64, out: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let high = high & !0xf000 | 0x4000;
     let low = low & !(0b11 << 62) | 0b10 << 62;
-    let number = u128::from(high) << 64 | u128::from(low);
-    // Where hyphens are left.
-    let starts = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    let [first, second, third, fourth] = [high >> 32, high, low >> 32, low].map(hexadecimal);
     out.fill(b'-');
-    for (byte, start) in number.to_be_bytes().into_iter().zip(starts) {
-        out[start] = DIGITS[usize::from(byte >> 4)];
-        out[start + 1] = DIGITS[usize::from(byte & 0xf)];
-    }
+    out[..8].copy_from_slice(&first);
+    out[9..13].copy_from_slice(&second[..4]);
+    out[14..18].copy_from_slice(&second[4..]);
+    out[19..23].copy_from_slice(&third[..4]);
+    out[24..28].copy_from_slice(&third[4..]);
+    out[28..].copy_from_slice(&fourth);
+}
+
+/// The eight digits of the lower half of a number, all at once.
+const fn hexadecimal(number: u64) -> [u8; 8] {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    // One digit in each byte.
+    let spread = number & 0xffff_ffff;
+    let spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff;
+    let spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff;
+    let digits = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f;
+    // Ten and more reach sixteen with six; the letters are as far behind the digits.
+    let letters = (digits + EACH * 6) >> 4 & EACH;
+    (digits + EACH * b'0' as u64 + letters * (b'a' - b'9' - 1) as u64).to_be_bytes()
 }
 
 fn value(text: Bytes) -> HeaderValue {
@@ -85,6 +97,14 @@ mod tests {
     use crate::base64::decode_base64;
 
     use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_number() {
+        for number in [0, 0x0123_4567, 0x89ab_cdef, 0xffff_ffff, 0x9090_a0af] {
+            let expected = format!("{number:08x}");
+            assert_eq!(hexadecimal(number | 1 << 40), expected.as_bytes());
+        }
+    }
 
     #[test]
     fn ids_have_the_form_of_the_services_and_are_never_the_same() {
