@@ -206,6 +206,12 @@ impl PutRecordsOutput {
         self.records.get_or_init(|| self.to_records())
     }
 
+    /// The same one after the other, in no memory; and how many there are.
+    #[cfg(feature = "protocol")]
+    pub(crate) fn answers(&self) -> (usize, impl Iterator<Item = Result<PutRecordOutput, &Error>>) {
+        (self.answers.len(), self.answers.iter())
+    }
+
     /// How many entries were refused.
     pub fn failed_record_count(&self) -> usize {
         self.failed().count()

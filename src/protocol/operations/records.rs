@@ -293,17 +293,17 @@ impl Answer<'_> {
     fn to_json(&self) -> Vec<u8> {
         /// Names and numbers of one record.
         const RECORD_BYTES: usize = 128;
-        let records = self.put.records();
-        let mut out = Vec::with_capacity(records.len() * RECORD_BYTES + RECORD_BYTES);
+        let (count, records) = self.put.answers();
+        let mut out = Vec::with_capacity(count * RECORD_BYTES + RECORD_BYTES);
         out.extend_from_slice(b"{\"FailedRecordCount\":");
         json::encode_unsigned(self.put.failed_record_count() as u64, &mut out);
         out.extend_from_slice(b",\"Records\":");
-        for (index, record) in records.iter().enumerate() {
+        for (index, record) in records.enumerate() {
             out.push(if index == 0 { b'[' } else { b',' });
             match record {
                 Ok(put) => {
                     out.extend_from_slice(b"{\"SequenceNumber\":\"");
-                    append_number(put, &mut out);
+                    append_number(&put, &mut out);
                     out.extend_from_slice(b"\",\"ShardId\":");
                     json::encode_shard_id(put.shard_id(), &mut out);
                     out.push(b'}');
@@ -320,7 +320,8 @@ impl Answer<'_> {
     }
 
     fn to_cbor(&self) -> Vec<u8> {
-        let records = self.put.records().iter().map(|record| match record {
+        let (_, records) = self.put.answers();
+        let records = records.map(|record| match record {
             Ok(put) => Value::structure()
                 .with("SequenceNumber", put.sequence_number().to_string())
                 .with("ShardId", put.shard_id().to_string()),
