@@ -75,10 +75,11 @@ pub(crate) enum Output {
 pub(crate) type Outcome = Result<Output, Exception>;
 
 const OPERATIONS: &[&[Operation]] = &[
-    streams::OPERATIONS,
-    shards::OPERATIONS,
+    // They are looked through in this order: those that are asked for most come first.
     records::OPERATIONS,
     iterators::OPERATIONS,
+    streams::OPERATIONS,
+    shards::OPERATIONS,
     subscribe::OPERATIONS,
     settings::OPERATIONS,
     monitoring::OPERATIONS,
