@@ -631,8 +631,10 @@ fn write_copy<'c>(free: &'c [Unit], delta: u64, key: &str, data: &[u8]) -> Optio
     let ahead = left.as_ptr().wrapping_add(AHEAD_UNITS as usize);
     prefetch(ahead.cast());
     // As many lines as the frame has; the second comes with the first.
-    for line in (2 * LINE_UNITS..units).step_by(LINE_UNITS) {
+    let mut line = 2 * LINE_UNITS;
+    while line < units {
         prefetch(ahead.wrapping_add(line).cast());
+        line += LINE_UNITS;
     }
     let header = Header::of(delta, key.len(), data.len(), false);
     let frame = UnsafeCell::raw_get(frame.as_ptr());
