@@ -195,6 +195,9 @@ fn parameters(text: &[u8], names: [&str; 3]) -> [bool; 3] {
                 *found |= has_value && is_between(before.last());
             }
         }
+        if found == [true; 3] {
+            break;
+        }
     }
     found
 }

@@ -43,10 +43,10 @@ impl<'a> PutBody<'a, Vec<Asked<'a>>> {
 
     fn read_many(mut body: impl Document<'a>) -> Option<Self> {
         let (mut stream_name, mut stream_arn, mut records) = (None, None, None);
-        body.each_member(|name, body| match name {
-            b"StreamName" => set(&mut stream_name, body.text()?),
-            b"StreamARN" => set(&mut stream_arn, body.text()?),
-            b"Records" => set(&mut records, few(body)?),
+        body.each_member(|member, body| match member {
+            Member::StreamName => set(&mut stream_name, body.text()?),
+            Member::StreamArn => set(&mut stream_arn, body.text()?),
+            Member::Records => set(&mut records, few(body)?),
             _ => None,
         })?;
         body.end()?;
@@ -70,10 +70,10 @@ impl<'a> PutBody<'a, Asked<'a>> {
     fn read_one(mut body: impl Document<'a>) -> Option<Self> {
         let (mut stream_name, mut stream_arn) = (None, None);
         let mut record = Members::default();
-        body.each_member(|name, body| match name {
-            b"StreamName" => set(&mut stream_name, body.text()?),
-            b"StreamARN" => set(&mut stream_arn, body.text()?),
-            _ => record.member(name, body),
+        body.each_member(|member, body| match member {
+            Member::StreamName => set(&mut stream_name, body.text()?),
+            Member::StreamArn => set(&mut stream_arn, body.text()?),
+            _ => record.read(member, body),
         })?;
         body.end()?;
         Some(Self {
@@ -92,7 +92,7 @@ fn few<'a>(body: &mut impl Document<'a>) -> Option<Vec<Asked<'a>>> {
             return None;
         }
         let mut record = Members::default();
-        body.each_member(|name, body| record.member(name, body))?;
+        body.each_member(|member, body| record.read(member, body))?;
         records.push(record.finish()?);
         Some(())
     })?;
@@ -108,11 +108,11 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    fn member(&mut self, name: &[u8], body: &mut impl Document<'a>) -> Option<()> {
-        match name {
-            b"PartitionKey" => set(&mut self.partition_key, body.text()?),
-            b"ExplicitHashKey" => set(&mut self.explicit_hash_key, body.text()?),
-            b"Data" => set(&mut self.data, body.data()?),
+    fn read(&mut self, member: Member, body: &mut impl Document<'a>) -> Option<()> {
+        match member {
+            Member::PartitionKey => set(&mut self.partition_key, body.text()?),
+            Member::ExplicitHashKey => set(&mut self.explicit_hash_key, body.text()?),
+            Member::Data => set(&mut self.data, body.data()?),
             _ => None,
         }
     }
@@ -135,10 +135,42 @@ fn set<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     Some(())
 }
 
+/// A member of a body, or of a record in it.
+#[derive(Clone, Copy)]
+enum Member {
+    Data,
+    PartitionKey,
+    ExplicitHashKey,
+    Records,
+    StreamName,
+    StreamArn,
+}
+
+impl Member {
+    /// Each, its name, and how JSON mostly has it.
+    const ALL: [(Self, &'static [u8], &'static [u8]); 6] = [
+        (Self::Data, b"Data", b"\"Data\":"),
+        (Self::PartitionKey, b"PartitionKey", b"\"PartitionKey\":"),
+        (Self::StreamName, b"StreamName", b"\"StreamName\":"),
+        (Self::Records, b"Records", b"\"Records\":"),
+        (Self::StreamArn, b"StreamARN", b"\"StreamARN\":"),
+        (
+            Self::ExplicitHashKey,
+            b"ExplicitHashKey",
+            b"\"ExplicitHashKey\":",
+        ),
+    ];
+
+    fn of_name(name: &[u8]) -> Option<Self> {
+        let named = Self::ALL.iter().find(|(_, known, _)| *known == name);
+        named.map(|(member, ..)| *member)
+    }
+}
+
 /// What is read value by value.
 trait Document<'a>: Sized {
-    /// Goes through the members of a map: `member` reads the value.
-    fn each_member(&mut self, member: impl FnMut(&'a [u8], &mut Self) -> Option<()>) -> Option<()>;
+    /// Goes through the members of a map, all of which are known: `read` reads the value.
+    fn each_member(&mut self, read: impl FnMut(Member, &mut Self) -> Option<()>) -> Option<()>;
 
     /// Goes through the items of a list: `item` reads one.
     fn each_item(&mut self, item: impl FnMut(&mut Self) -> Option<()>) -> Option<()>;
@@ -240,6 +272,20 @@ impl<'a> Json<'a> {
         Some(Data::from(&piece[..len]))
     }
 
+    /// Takes a name, and the colon behind it.
+    fn member(&mut self) -> Option<Member> {
+        // To compare with what is known takes a few instructions each, to look for the end a hundred.
+        for (member, _, quoted) in Member::ALL {
+            if let Some(rest) = self.rest.strip_prefix(quoted) {
+                self.rest = rest;
+                return Some(member);
+            }
+        }
+        let name = self.short()?;
+        self.sign(b':')?;
+        Member::of_name(name)
+    }
+
     /// Takes a text that is not long.
     fn short(&mut self) -> Option<&'a [u8]> {
         self.sign(b'"')?;
@@ -251,14 +297,10 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> Document<'a> for Json<'a> {
-    fn each_member(
-        &mut self,
-        mut member: impl FnMut(&'a [u8], &mut Self) -> Option<()>,
-    ) -> Option<()> {
+    fn each_member(&mut self, mut read: impl FnMut(Member, &mut Self) -> Option<()>) -> Option<()> {
         self.each(*b"{}", |json| {
-            let name = json.short()?;
-            json.sign(b':')?;
-            member(name, json)
+            let member = json.member()?;
+            read(member, json)
         })
     }
 
@@ -295,14 +337,11 @@ impl<'a> Document<'a> for Json<'a> {
 }
 
 impl<'a> Document<'a> for Decoder<'a> {
-    fn each_member(
-        &mut self,
-        mut member: impl FnMut(&'a [u8], &mut Self) -> Option<()>,
-    ) -> Option<()> {
+    fn each_member(&mut self, mut read: impl FnMut(Member, &mut Self) -> Option<()>) -> Option<()> {
         let mut left = self.map().ok()?;
         while more(self, &mut left)? {
             let name = self.str().ok()?;
-            member(name.as_bytes(), self)?;
+            read(Member::of_name(name.as_bytes())?, self)?;
         }
         Some(())
     }
