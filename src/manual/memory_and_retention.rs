@@ -140,3 +140,6 @@
 //! Handles keep what they are handles of: a producer, an iterator or a [`Shard`](crate::Shard) keeps
 //! its stream, or its shard, alive. What `tests/memory.rs` measures is all of this, by the bytes that
 //! the whole process allocates.
+//!
+//! With the feature `protocol`, a thread on which puts of the wire were answered keeps the room into which their data
+//! was decoded, a megabyte at most, for the next one.
