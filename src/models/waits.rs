@@ -266,17 +266,22 @@ fn a_subscription_that_waits_until_a_time_is_woken_when_the_clock_is_turned_to_i
     });
 }
 
+/// A stream that keeps one record, for ten milliseconds; a second one waits.
+fn of_one_record(clock: &ManualClock, wait: Duration) -> Stream {
+    Stream::builder("modelled")
+        .clock(clock.clone())
+        .capacity_records(1)
+        .retention(Duration::from_millis(10))
+        .on_full(OnFull::Wait(wait))
+        .build()
+        .unwrap()
+}
+
 #[test]
 fn a_put_that_waits_for_room_goes_on_when_a_record_has_expired() {
     model(&["done"], |outcomes| {
         let clock = ManualClock::default();
-        let stream = Stream::builder("modelled")
-            .clock(clock.clone())
-            .capacity_records(1)
-            .retention(Duration::from_millis(10))
-            .on_full(OnFull::Wait(Duration::from_secs(3600)))
-            .build()
-            .unwrap();
+        let stream = of_one_record(&clock, Duration::from_secs(3600));
         let producer = stream.producer();
         producer.put_record("k", small(1)).unwrap();
         let turning = thread::spawn(move || clock.advance(Duration::from_millis(11)));
@@ -291,13 +296,7 @@ fn a_put_that_waits_for_room_goes_on_when_a_record_has_expired() {
 fn a_put_that_waits_goes_on_though_another_takes_the_room_it_saw() {
     model(&["done"], |outcomes| {
         let clock = ManualClock::default();
-        let stream = Stream::builder("modelled")
-            .clock(clock.clone())
-            .capacity_records(1)
-            .retention(Duration::from_millis(10))
-            .on_full(OnFull::Wait(Duration::MAX))
-            .build()
-            .unwrap();
+        let stream = of_one_record(&clock, Duration::MAX);
         let expire = {
             let clock = clock.clone();
             move || clock.advance(Duration::from_millis(11))
@@ -307,7 +306,8 @@ fn a_put_that_waits_goes_on_though_another_takes_the_room_it_saw() {
             let (stream, expire) = (stream.clone(), expire.clone());
             move || {
                 expire();
-                assert!(stream.metrics().records_trimmed() <= 2);
+                // Asking trims what has expired.
+                assert!(stream.metrics().records_trimmed() >= 1);
                 stream.producer().put_record("k", small(2)).unwrap();
                 expire();
             }

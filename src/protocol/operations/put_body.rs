@@ -26,8 +26,11 @@ pub(super) struct PutBody<'a, Records> {
 /// Letters of the longest data that is copied.
 const COPIED_LETTERS_MAX: usize = COPIED_BODY_BYTES_MAX.div_ceil(3) * 4;
 
-/// How much room the data of so many records of a body takes.
-pub(super) fn room_bytes(body: &[u8], records: usize) -> usize {
+/// How much room the data of so many records of a body takes: none, if it is not decoded.
+pub(super) fn room_bytes(encoding: Encoding, body: &[u8], records: usize) -> usize {
+    if encoding == Encoding::Cbor {
+        return 0;
+    }
     let of_body = base64_room(body.len()) + records * base64_room(0);
     of_body.min(records * base64_room(COPIED_LETTERS_MAX))
 }
@@ -399,7 +402,7 @@ mod tests {
     /// Key and data of each record, if the body is read.
     fn read(body: &str) -> Option<Vec<(String, Vec<u8>)>> {
         let body = body.as_bytes();
-        let mut room = vec![0; room_bytes(body, ENTRIES_MAX)];
+        let mut room = vec![0; room_bytes(Encoding::Json, body, ENTRIES_MAX)];
         let read = PutBody::of_many(Encoding::Json, body, &mut room)?;
         assert_eq!(read.stream_name, Some("tea"));
         let records = read.records.into_iter();
@@ -512,7 +515,7 @@ mod tests {
                     _ => drop(body.remove(at)),
                 }
             }
-            let mut room = vec![0; room_bytes(&body, ENTRIES_MAX)];
+            let mut room = vec![0; room_bytes(Encoding::Json, &body, ENTRIES_MAX)];
             let Some(read) = PutBody::of_many(Encoding::Json, &body, &mut room) else {
                 return Ok(());
             };

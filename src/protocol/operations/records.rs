@@ -174,7 +174,7 @@ fn append_number(put: &PutRecordOutput, out: &mut Vec<u8>) {
 
 /// Puts the record of a body that is as bodies should be; `None` if this one is not.
 pub(super) fn put_record_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome> {
-    with_room(room_bytes(body, 1), |room| {
+    with_room(room_bytes(call.encoding, body, 1), |room| {
         let body = PutBody::of_one(call.encoding, body, room)?;
         let stream = expected_stream(call, &body)?;
         if !body.records.is_expected(&stream) {
@@ -191,7 +191,7 @@ pub(super) fn put_record_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome
 
 /// Puts the records of a body that is as bodies should be; `None` if this one is not.
 pub(super) fn put_records_of_body(call: &Call<'_>, body: &[u8]) -> Option<Outcome> {
-    with_room(room_bytes(body, ENTRIES_MAX), |room| {
+    with_room(room_bytes(call.encoding, body, ENTRIES_MAX), |room| {
         let body = PutBody::of_many(call.encoding, body, room)?;
         let stream = expected_stream(call, &body)?;
         let mut records = body.records.iter();
