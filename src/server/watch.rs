@@ -71,12 +71,10 @@ pub(crate) struct Admitted {
 #[derive(Debug)]
 pub(crate) struct Watch {
     now: PlainArc<AtomicU64>,
-    /// The tick at which what is being waited for began.
-    since: AtomicU64,
+    /// As many have it as requests are not answered to the end, besides this one.
+    since: PlainArc<Since>,
     /// Whether a head is being read: its first byte is there, or the connection is new.
     in_head: AtomicBool,
-    /// Requests that are not answered to the end.
-    open: AtomicUsize,
     /// The tick at which the client stopped taking what is written, plus one; 0 if it takes it.
     blocked: AtomicU64,
     /// The tick at which the body that is waited for began, plus one; 0 if none is, and [`LATE`].
@@ -88,9 +86,16 @@ pub(crate) struct Watch {
     head: Mutex<Vec<u8>>,
 }
 
+/// The tick at which what is being waited for began.
+#[derive(Debug)]
+struct Since {
+    now: PlainArc<AtomicU64>,
+    tick: AtomicU64,
+}
+
 /// A request that is not answered to the end yet.
 #[derive(Debug)]
-pub(crate) struct Open(PlainArc<Watch>);
+pub(crate) struct Open(PlainArc<Since>);
 
 /// What a connection has been told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -204,7 +209,7 @@ impl Connections {
 /// Takes out the connection that has been idle for longest.
 fn evict(watches: &mut BTreeMap<u64, PlainArc<Watch>>) -> Option<PlainArc<Watch>> {
     let idle = watches.iter().filter(|(_, watch)| watch.is_idle());
-    let longest = idle.min_by_key(|(id, watch)| (watch.since.load(Ordering::Relaxed), **id));
+    let longest = idle.min_by_key(|(id, watch)| (watch.since.tick.load(Ordering::Relaxed), **id));
     let id = *longest?.0;
     watches.remove(&id)
 }
@@ -224,10 +229,12 @@ impl Drop for Admitted {
 impl Watch {
     fn new(now: &PlainArc<AtomicU64>) -> Self {
         Self {
-            since: AtomicU64::new(now.load(Ordering::Relaxed)),
             now: PlainArc::clone(now),
+            since: PlainArc::new(Since {
+                now: PlainArc::clone(now),
+                tick: AtomicU64::new(now.load(Ordering::Relaxed)),
+            }),
             in_head: AtomicBool::new(true),
-            open: AtomicUsize::new(0),
             blocked: AtomicU64::new(0),
             body: AtomicU64::new(0),
             order: AtomicUsize::new(Order::Serve as usize),
@@ -238,13 +245,13 @@ impl Watch {
 
     /// Bytes of HTTP/1 came.
     pub(crate) fn read(&self, bytes: &[u8]) {
-        if self.open.load(Ordering::Relaxed) > 0 {
+        if !self.is_idle() {
             return;
         }
         let mut head = self.head.lock();
         // The connection's task alone changes it: what is locked costs as much as two headers.
         if !self.in_head.load(Ordering::Relaxed) {
-            self.since_now();
+            self.since.begin();
             self.in_head.store(true, Ordering::Relaxed);
             head.clear();
         }
@@ -255,17 +262,17 @@ impl Watch {
     /// The connection has said which protocol it speaks, and that it is HTTP/2.
     pub(crate) fn reads_no_heads(&self) {
         self.in_head.store(false, Ordering::Relaxed);
-        self.since_now();
+        self.since.begin();
     }
 
     /// A request has come; also whether its head is the one that was read since the last answer.
-    pub(crate) fn open(self: &PlainArc<Self>) -> (Open, bool) {
-        self.open.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn open(&self) -> (Open, bool) {
+        let open = Open(PlainArc::clone(&self.since));
         let is_fresh = self.in_head.load(Ordering::Relaxed);
         if is_fresh {
             self.in_head.store(false, Ordering::Relaxed);
         }
-        (Open(PlainArc::clone(self)), is_fresh)
+        (open, is_fresh)
     }
 
     /// Whether the head that was read says the length of the body: the parser drops that if the head
@@ -330,12 +337,7 @@ impl Watch {
     }
 
     fn is_idle(&self) -> bool {
-        self.open.load(Ordering::Relaxed) == 0
-    }
-
-    fn since_now(&self) {
-        let now = self.now.load(Ordering::Relaxed);
-        self.since.store(now, Ordering::Relaxed);
+        PlainArc::strong_count(&self.since) == 1
     }
 
     fn look(&self, now: u64, limits: Ticks) {
@@ -346,7 +348,7 @@ impl Watch {
         if !self.is_idle() {
             return self.look_at_body(now, limits);
         }
-        let waited = now.saturating_sub(self.since.load(Ordering::Relaxed));
+        let waited = now.saturating_sub(self.since.tick.load(Ordering::Relaxed));
         if self.in_head.load(Ordering::Relaxed) {
             if waited > limits.head {
                 self.tell(Order::Abort);
@@ -355,7 +357,7 @@ impl Watch {
             // Who does not end when told politely is not told politely twice.
             match self.order() {
                 Order::Serve => {
-                    self.since_now();
+                    self.since.begin();
                     self.tell(Order::Finish);
                 }
                 _ => self.tell(Order::Abort),
@@ -392,11 +394,17 @@ impl Watch {
     }
 }
 
+impl Since {
+    fn begin(&self) {
+        let now = self.now.load(Ordering::Relaxed);
+        self.tick.store(now, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
-        // The tick first: whoever sees the connection idle must not see an old one.
-        self.0.since_now();
-        self.0.open.fetch_sub(1, Ordering::Release);
+        // Before it is given back: whoever sees the connection idle must not see an old tick.
+        self.0.begin();
     }
 }
 
