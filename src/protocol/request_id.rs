@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use bytes::{Bytes, BytesMut};
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -15,7 +14,7 @@ static EXTENDED_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 const UUID_LETTERS: usize = 36;
 const EXTENDED_LETTERS: usize = 96;
 
-/// Ids are written so many at a time: they share an allocation, and the loops are long enough to be quick.
+/// Ids are written so many at a time: the loops are long enough to be quick.
 const BATCH: usize = 32;
 
 thread_local! {
@@ -26,39 +25,43 @@ thread_local! {
 #[derive(Default)]
 struct Ids {
     random: Rng,
-    uuids: Bytes,
-    extended: Bytes,
+    uuids: Vec<u8>,
+    extended: String,
+    /// How many of them no answer has yet.
+    left: usize,
 }
 
 impl Ids {
-    fn next(&mut self) -> [Bytes; 2] {
-        if self.uuids.is_empty() {
+    /// Both are copied: with a share in memory that others have, too, each would have to be counted.
+    fn next(&mut self) -> [HeaderValue; 2] {
+        if self.left == 0 {
             self.write();
         }
+        self.left -= 1;
         [
-            self.uuids.split_to(UUID_LETTERS),
-            self.extended.split_to(EXTENDED_LETTERS),
+            value(&self.uuids[self.left * UUID_LETTERS..][..UUID_LETTERS]),
+            value(&self.extended.as_bytes()[self.left * EXTENDED_LETTERS..][..EXTENDED_LETTERS]),
         ]
     }
 
     fn write(&mut self) {
-        let mut uuids = BytesMut::zeroed(BATCH * UUID_LETTERS);
-        for uuid in uuids.chunks_exact_mut(UUID_LETTERS) {
+        self.uuids.resize(BATCH * UUID_LETTERS, 0);
+        for uuid in self.uuids.chunks_exact_mut(UUID_LETTERS) {
             write_uuid(self.random.u64(..), self.random.u64(..), uuid);
         }
-        self.uuids = uuids.freeze();
         // Three bytes are four letters: each id is of bytes of its own.
         let mut bytes = [0; BATCH * EXTENDED_LETTERS / 4 * 3];
         self.random.fill(&mut bytes);
-        self.extended = encode_base64(bytes).into();
+        self.extended = encode_base64(bytes);
+        self.left = BATCH;
     }
 }
 
 /// Adds the id of a request, a UUID, and the id that the service's support asks for.
 pub(crate) fn add(headers: &mut HeaderMap) {
     let [uuid, extended] = IDS.with_borrow_mut(Ids::next);
-    headers.insert(&REQUEST_ID, value(uuid));
-    headers.insert(&EXTENDED_ID, value(extended));
+    headers.insert(&REQUEST_ID, uuid);
+    headers.insert(&EXTENDED_ID, extended);
 }
 
 /// Writes a UUID of version 4.
@@ -88,8 +91,8 @@ const fn hexadecimal(number: u64) -> [u8; 8] {
     (digits + EACH * b'0' as u64 + letters * (b'a' - b'9' - 1) as u64).to_be_bytes()
 }
 
-fn value(text: Bytes) -> HeaderValue {
-    HeaderValue::from_maybe_shared(text).expect("it is of visible characters")
+fn value(id: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(id).expect("it is of visible characters")
 }
 
 #[cfg(test)]
