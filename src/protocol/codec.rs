@@ -35,13 +35,9 @@ impl Encoding {
 
     /// The encoding that a content type names; what follows a `;` does not matter.
     pub fn of_content_type(content_type: &str) -> Option<Self> {
-        let both = [Self::Json, Self::Cbor];
-        let as_usual = |encoding: &Self| content_type == encoding.content_type();
-        both.into_iter().find(as_usual).or_else(|| {
-            let essence = content_type.split(';').next().unwrap_or_default().trim();
-            let names = |encoding: &Self| essence.eq_ignore_ascii_case(encoding.content_type());
-            both.into_iter().find(names)
-        })
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let names = |encoding: &Self| essence.eq_ignore_ascii_case(encoding.content_type());
+        [Self::Json, Self::Cbor].into_iter().find(names)
     }
 
     pub(crate) fn decode(self, body: &[u8]) -> Result<Value, Malformed> {

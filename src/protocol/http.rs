@@ -1,19 +1,16 @@
 //! A whole HTTP request, checked in the order in which the service does it (the contract, 7.2).
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use memchr::memchr_iter;
 
 use crate::protocol::body::Body;
 use crate::protocol::codec::Encoding;
 use crate::protocol::exception::Exception;
+use crate::protocol::head::Head;
 use crate::protocol::signature::Verifier;
 use crate::protocol::value::Value;
 use crate::protocol::{Service, operations, request_id};
-
-/// Names the operation.
-pub(crate) static X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-static X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 
 impl Service {
     /// Answers an HTTP request as the service's endpoint does, whichever way it came.
@@ -21,39 +18,39 @@ impl Service {
     /// Path and query do not matter, but for credentials in the query. Limits on the size of the
     /// body, CORS and the checks of the `Host` are those of the server that it came through.
     pub fn respond(&self, request: &Request<Bytes>) -> Response<Body> {
-        self.respond_with(request, HeaderMap::new())
+        let head = Head::of(request.method(), request.uri(), request.headers());
+        self.respond_with(&head, request.body(), HeaderMap::new())
     }
 
     /// Answers with headers in the memory of a map without any.
     pub(crate) fn respond_with(
         &self,
-        request: &Request<Bytes>,
+        head: &Head<'_>,
+        body: &Bytes,
         spare: HeaderMap,
     ) -> Response<Body> {
-        let named = Named::of(request.headers());
-        let target = text(named.target);
-        let content_type = text(named.content_type);
-        let body = request.body();
-        if *request.method() != Method::POST {
+        if *head.method != Method::POST {
             return access_denied();
         }
-        let Some(encoding) = Encoding::of_content_type(content_type) else {
-            return unusual_content_type(target, content_type, body);
+        let Some(encoding) = encoding_of(head) else {
+            return unusual_content_type(text(head.target), text(head.content_type), body);
         };
+        // Names are of visible characters: a target of others has none.
+        let target = head.target.map_or(&b""[..], HeaderValue::as_bytes);
         operations::call(self, target, encoding, body, spare, || {
-            self.authenticate(request, &named)
+            self.authenticate(head, body)
         })
     }
 
     /// Checks that the request has credentials and, if the service knows a key, that they are right.
-    fn authenticate(&self, request: &Request<Bytes>, named: &Named<'_>) -> Result<(), Exception> {
-        let query = request.uri().query().unwrap_or_default();
+    fn authenticate(&self, head: &Head<'_>, body: &[u8]) -> Result<(), Exception> {
+        let query = head.uri.query().unwrap_or_default();
         let in_query = !query.is_empty()
             && query.split('&').any(|pair| {
                 let name = pair.split('=').next().unwrap_or_default();
                 name == "X-Amz-Algorithm"
             });
-        match (named.authorization, in_query) {
+        match (head.authorization, in_query) {
             (Some(_), true) => Err(Exception::invalid_signature(
                 "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP \
                  header.",
@@ -62,18 +59,18 @@ impl Service {
                 "Missing Authentication Token",
             )),
             (Some(authorization), false) => {
-                check_authorization(authorization.as_bytes(), named.has_date)?;
-                self.verify(request)
+                check_authorization(authorization.as_bytes(), head.has_date)?;
+                self.verify(head, body)
             }
             (None, true) => {
                 check_query(query)?;
-                self.verify(request)
+                self.verify(head, body)
             }
         }
     }
 
     /// Checks the signature, if the service knows a key.
-    fn verify(&self, request: &Request<Bytes>) -> Result<(), Exception> {
+    fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<(), Exception> {
         let Some(credentials) = &self.settings.credentials else {
             return Ok(());
         };
@@ -83,40 +80,7 @@ impl Service {
             service: "kinesis",
             now: self.registry.clock().now(),
         };
-        verifier.verify(request)
-    }
-}
-
-/// The headers that decide on an answer, the first one of each name: found in one go, which costs less
-/// than to look one of them up.
-#[derive(Default)]
-struct Named<'a> {
-    target: Option<&'a HeaderValue>,
-    content_type: Option<&'a HeaderValue>,
-    authorization: Option<&'a HeaderValue>,
-    has_date: bool,
-}
-
-impl<'a> Named<'a> {
-    fn of(headers: &'a HeaderMap) -> Self {
-        let mut named = Self::default();
-        for (name, value) in headers {
-            let slot = match *name {
-                header::CONTENT_TYPE => &mut named.content_type,
-                header::AUTHORIZATION => &mut named.authorization,
-                header::DATE => {
-                    named.has_date = true;
-                    continue;
-                }
-                _ if *name == X_AMZ_TARGET => &mut named.target,
-                _ => {
-                    named.has_date |= *name == X_AMZ_DATE;
-                    continue;
-                }
-            };
-            slot.get_or_insert(value);
-        }
-        named
+        verifier.verify(head, body)
     }
 }
 
@@ -124,10 +88,10 @@ impl<'a> Named<'a> {
 #[cfg(feature = "server")]
 impl Service {
     /// A panic while a request with these headers was answered.
-    pub(crate) fn internal_failure(headers: &HeaderMap) -> Response<Body> {
+    pub(crate) fn internal_failure(head: &Head<'_>) -> Response<Body> {
         let message = "The request could not be answered because of a fault of the service.";
         let exception = Exception::named("InternalFailure", message);
-        operations::answer(encoding_of(headers), Err(exception), HeaderMap::new())
+        operations::answer(encoding_or_json(head), Err(exception), HeaderMap::new())
     }
 
     /// Whether an answer may take as long as a test says.
@@ -137,17 +101,25 @@ impl Service {
     }
 
     /// More streams of events than the server keeps.
-    pub(crate) fn too_many_subscriptions(headers: &HeaderMap) -> Response<Body> {
+    pub(crate) fn too_many_subscriptions(head: &Head<'_>) -> Response<Body> {
         let exception = Exception::limit_exceeded("Too many subscriptions at the same time.");
-        operations::answer(encoding_of(headers), Err(exception), HeaderMap::new())
+        operations::answer(encoding_or_json(head), Err(exception), HeaderMap::new())
     }
 }
 
 /// The encoding of a request; JSON if it names none.
 #[cfg(feature = "server")]
-fn encoding_of(headers: &HeaderMap) -> Encoding {
-    let content_type = text(headers.get(header::CONTENT_TYPE));
-    Encoding::of_content_type(content_type).unwrap_or(Encoding::Json)
+fn encoding_or_json(head: &Head<'_>) -> Encoding {
+    encoding_of(head).unwrap_or(Encoding::Json)
+}
+
+/// The encoding that a request names.
+fn encoding_of(head: &Head<'_>) -> Option<Encoding> {
+    // Nearly all name it as it is, which can be seen without making sure that it is a text.
+    let content_type = head.content_type?;
+    let as_usual = |encoding: &Encoding| content_type == encoding.content_type();
+    let usual = [Encoding::Json, Encoding::Cbor].into_iter().find(as_usual);
+    usual.or_else(|| Encoding::of_content_type(text(Some(content_type))))
 }
 
 /// A header as text; none, if it is not.
@@ -242,7 +214,7 @@ fn unusual_content_type(target: &str, content_type: &str, body: &[u8]) -> Respon
             } else {
                 Encoding::Cbor
             },
-            operations::find(target).is_some(),
+            operations::find(target.as_bytes()).is_some(),
         );
         let exception = match known {
             true => Exception::unreadable(),

@@ -62,6 +62,7 @@ mod cbor;
 mod codec;
 mod events;
 mod exception;
+mod head;
 mod http;
 mod java_date;
 mod json;
@@ -75,10 +76,10 @@ mod stream_state;
 mod token;
 mod value;
 
-#[cfg(feature = "server")]
-pub(crate) use self::http::X_AMZ_TARGET;
 pub use body::{Body, EventStream};
 pub use codec::Encoding;
+#[cfg(feature = "server")]
+pub(crate) use head::Head;
 #[cfg(feature = "server")]
 pub(crate) use request_id::add as add_request_id;
 
@@ -149,7 +150,14 @@ impl Service {
         body: impl Into<Bytes>,
     ) -> ::http::Response<Body> {
         let spare = ::http::HeaderMap::new();
-        operations::call(self, target, encoding, &body.into(), spare, || Ok(()))
+        operations::call(
+            self,
+            target.as_bytes(),
+            encoding,
+            &body.into(),
+            spare,
+            || Ok(()),
+        )
     }
 
     /// The streams.

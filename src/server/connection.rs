@@ -1,6 +1,5 @@
 //! One connection: from its first bytes, which say what it speaks, to its end.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -137,7 +136,7 @@ async fn serve_http1(
 ) -> Option<(Socket, Bytes, Upgrade)> {
     let exchanges = &exchanges(shared, watch, transport, Upgrade::None);
     let watched = Watched::new(socket, first, PlainArc::clone(watch), true);
-    let service = service_fn(async |request| Ok::<_, Infallible>(exchanges.answer(request).await));
+    let service = service_fn(|request| exchanges.answer(request));
     let connection = shared
         .http1
         .serve_connection(TokioIo::new(watched), service);
@@ -169,7 +168,7 @@ async fn serve_http2(
     let watched = Watched::new(socket, first, PlainArc::clone(watch), false);
     let service = service_fn(move |request| {
         let exchanges = PlainArc::clone(&exchanges);
-        async move { Ok::<_, Infallible>(exchanges.answer(request).await) }
+        async move { exchanges.answer(request).await }
     });
     let connection = shared
         .http2

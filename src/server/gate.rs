@@ -7,9 +7,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
+use crate::protocol::Head;
 use crate::server::reply::Reply;
 use crate::sync::OnceLock;
 
@@ -24,31 +24,31 @@ pub(crate) struct Gate {
     pub(crate) origins: Vec<String>,
 }
 
-/// What few requests have, and has to be looked at if they do: found in one go, which costs less than
-/// to look one of them up.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Rare {
+/// What the gate looks at, and what few requests have and has to be looked at if they do: found in one go
+/// with the [head](Head), which costs less than to look one of them up.
+#[derive(Debug, Default)]
+pub(crate) struct Seen<'a> {
+    host: Option<&'a HeaderValue>,
+    has_more_hosts: bool,
     pub(crate) origin: bool,
-    pub(crate) encoding: bool,
+    encoding: bool,
     pub(crate) transfer_encoding: bool,
     pub(crate) upgrade: bool,
     pub(crate) expect: bool,
 }
 
-impl Rare {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut rare = Self::default();
-        for name in headers.keys() {
-            match *name {
-                header::ORIGIN => rare.origin = true,
-                header::CONTENT_ENCODING => rare.encoding = true,
-                header::TRANSFER_ENCODING => rare.transfer_encoding = true,
-                header::UPGRADE => rare.upgrade = true,
-                header::EXPECT => rare.expect = true,
-                _ => {}
-            }
+impl<'a> Seen<'a> {
+    /// One more header.
+    pub(crate) fn note(&mut self, name: &HeaderName, value: &'a HeaderValue) {
+        match *name {
+            header::HOST => self.has_more_hosts |= self.host.replace(value).is_some(),
+            header::ORIGIN => self.origin = true,
+            header::CONTENT_ENCODING => self.encoding = true,
+            header::TRANSFER_ENCODING => self.transfer_encoding = true,
+            header::UPGRADE => self.upgrade = true,
+            header::EXPECT => self.expect = true,
+            _ => {}
         }
-        rare
     }
 }
 
@@ -78,16 +78,16 @@ impl Gate {
     /// Lets a request in, or says why not.
     pub(crate) fn check(
         &self,
-        head: &Parts,
-        rare: Rare,
+        head: &Head<'_>,
+        seen: &Seen<'_>,
         known_host: &KnownHost,
     ) -> Result<(), Refused> {
-        self.check_host(head, known_host)?;
-        if rare.origin {
-            self.check_origin(&head.headers)?;
+        self.check_host(head, seen, known_host)?;
+        if seen.origin {
+            self.check_origin(head.headers)?;
         }
-        match rare.encoding {
-            true => check_encoding(&head.headers),
+        match seen.encoding {
+            true => check_encoding(head.headers),
             false => Ok(()),
         }
     }
@@ -103,11 +103,15 @@ impl Gate {
         }
     }
 
-    fn check_host(&self, head: &Parts, known: &KnownHost) -> Result<(), Refused> {
-        let mut hosts = head.headers.get_all(header::HOST).iter();
-        let in_header = hosts.next();
+    fn check_host(
+        &self,
+        head: &Head<'_>,
+        seen: &Seen<'_>,
+        known: &KnownHost,
+    ) -> Result<(), Refused> {
+        let in_header = seen.host;
         let in_target = head.uri.authority();
-        if hosts.next().is_some() || (in_header.is_none() && in_target.is_none()) {
+        if seen.has_more_hosts || (in_header.is_none() && in_target.is_none()) {
             return Err(Refused(
                 StatusCode::BAD_REQUEST,
                 "The request needs exactly one Host.\n",
@@ -151,8 +155,8 @@ impl Gate {
     }
 
     /// The answer to a browser that asks what it may ask (the contract, 7.2, 3).
-    pub(crate) fn preflight(&self, head: &Parts, rare: Rare) -> Option<Response<Reply>> {
-        if head.method != Method::OPTIONS || !rare.origin {
+    pub(crate) fn preflight(&self, head: &Head<'_>, seen: &Seen<'_>) -> Option<Response<Reply>> {
+        if *head.method != Method::OPTIONS || !seen.origin {
             return None;
         }
         let mut response = Response::new(Reply::empty());

@@ -108,9 +108,8 @@ impl Reply {
         self.open = Some(open);
     }
 
-    pub(crate) fn with_events(mut self, events: Events) -> Self {
+    pub(crate) fn add_events(&mut self, events: Events) {
         self.events = Some(Box::new(events));
-        self
     }
 
     pub(crate) const fn is_events(&self) -> bool {

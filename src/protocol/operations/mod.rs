@@ -39,7 +39,7 @@ pub(crate) use channels::Channel;
 pub(crate) use subscribe::Ending;
 
 /// What stands before the name of an operation in a target.
-const TARGET: &str = "Kinesis_20131202.";
+const TARGET: &[u8] = b"Kinesis_20131202.";
 
 /// An operation.
 pub(crate) struct Operation {
@@ -102,7 +102,7 @@ pub(crate) struct Call<'a> {
 /// Answers a call, if `authenticate` lets it.
 pub(crate) fn call(
     service: &Service,
-    target: &str,
+    target: &[u8],
     encoding: Encoding,
     body: &Bytes,
     spare: HeaderMap,
@@ -114,10 +114,10 @@ pub(crate) fn call(
 }
 
 /// The operation that a target names.
-pub(crate) fn find(target: &str) -> Option<&'static Operation> {
+pub(crate) fn find(target: &[u8]) -> Option<&'static Operation> {
     let name = target.strip_prefix(TARGET)?;
     let mut operations = OPERATIONS.iter().copied().flatten();
-    operations.find(|operation| operation.name == name)
+    operations.find(|operation| operation.name.as_bytes() == name)
 }
 
 /// An answer with the headers that every answer has, in the memory of a map without any.
@@ -179,7 +179,7 @@ impl<'a> Call<'a> {
     /// The checks in the order of the service (the contract, 2.1), and the effect.
     fn run(
         &self,
-        target: &str,
+        target: &[u8],
         body: &Bytes,
         authenticate: impl Fn() -> Result<(), Exception>,
     ) -> Outcome {

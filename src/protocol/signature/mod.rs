@@ -19,14 +19,14 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::protocol::Credentials;
 use crate::protocol::exception::Exception;
+use crate::protocol::head::Head;
 
 #[cfg(test)]
 mod tests;
@@ -82,10 +82,10 @@ struct Scope<'a> {
 
 impl Verifier<'_> {
     /// Checks the signature of a request in which nothing of it is missing.
-    pub(crate) fn verify(&self, request: &Request<Bytes>) -> Result<(), Exception> {
-        let signed = match request.headers().contains_key(header::AUTHORIZATION) {
-            true => Signed::of_header(request.headers())?,
-            false => Signed::of_query(request.uri().query().unwrap_or_default())?,
+    pub(crate) fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<(), Exception> {
+        let signed = match head.authorization.is_some() {
+            true => Signed::of_header(head.headers)?,
+            false => Signed::of_query(head.uri.query().unwrap_or_default())?,
         };
         if signed.algorithm != ALGORITHM {
             return Err(Exception::incomplete_signature(format!(
@@ -101,11 +101,11 @@ impl Verifier<'_> {
         }
         self.check_scope(&scope, &signed)?;
         self.check_date(&signed)?;
-        signed.check_headers(request)?;
-        let body_hash = hex(&Sha256::digest(request.body()));
-        check_claimed_hash(request.headers(), &body_hash)?;
+        signed.check_headers(head)?;
+        let body_hash = hex(&Sha256::digest(body));
+        check_claimed_hash(head.headers, &body_hash)?;
 
-        let canonical = canonical_request(request, &signed, &body_hash);
+        let canonical = canonical_request(head, &signed, &body_hash);
         let to_sign = format!(
             "{ALGORITHM}\n{}\n{}/{}/{}/{TERMINATOR}\n{}",
             signed.date,
@@ -251,7 +251,7 @@ impl<'a> Signed<'a> {
     }
 
     /// Checks that what has to be signed is, and that what is signed is there.
-    fn check_headers(&self, request: &Request<Bytes>) -> Result<(), Exception> {
+    fn check_headers(&self, head: &Head<'_>) -> Result<(), Exception> {
         let names = || self.headers.split(';');
         let is_signed = |name: &str| names().any(|signed| signed == name);
         if !is_signed("host") && !is_signed(AUTHORITY) {
@@ -259,7 +259,7 @@ impl<'a> Signed<'a> {
                 "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
             ));
         }
-        let date = match request.headers().contains_key("x-amz-date") {
+        let date = match head.headers.contains_key("x-amz-date") {
             true => "x-amz-date",
             false => "date",
         };
@@ -270,8 +270,8 @@ impl<'a> Signed<'a> {
         }
         let is_there = |name: &str| match name {
             "host" => true,
-            AUTHORITY => request.uri().authority().is_some(),
-            name => request.headers().contains_key(name),
+            AUTHORITY => head.uri.authority().is_some(),
+            name => head.headers.contains_key(name),
         };
         match names().all(is_there) {
             true => Ok(()),
@@ -310,11 +310,11 @@ fn check_claimed_hash(headers: &HeaderMap, body_hash: &str) -> Result<(), Except
 }
 
 /// The request as it is signed.
-fn canonical_request(request: &Request<Bytes>, signed: &Signed<'_>, body_hash: &str) -> Vec<u8> {
-    let uri = request.uri();
+fn canonical_request(head: &Head<'_>, signed: &Signed<'_>, body_hash: &str) -> Vec<u8> {
+    let uri = head.uri;
     let mut out = Vec::with_capacity(1024);
     for part in [
-        request.method().as_str(),
+        head.method.as_str(),
         &canonical_path(uri.path()),
         &canonical_query(uri.query().unwrap_or_default()),
     ] {
@@ -324,7 +324,7 @@ fn canonical_request(request: &Request<Bytes>, signed: &Signed<'_>, body_hash: &
     for name in signed.headers.split(';') {
         out.extend_from_slice(name.as_bytes());
         out.push(b':');
-        let mut values = request.headers().get_all(name).iter().peekable();
+        let mut values = head.headers.get_all(name).iter().peekable();
         if matches!(name, "host" | AUTHORITY) && values.peek().is_none() {
             // HTTP/2 has it in the target.
             let authority = uri.authority().map_or("", |authority| authority.as_str());

@@ -1,3 +1,6 @@
+use bytes::Bytes;
+use http::Request;
+
 use super::*;
 
 /// The suite that AWS publishes for implementers of the algorithm: requests that are signed in the
@@ -33,7 +36,8 @@ fn verify(signer: &Signer, request: &Request<Bytes>) -> Result<(), String> {
         service: signer.service,
         now: signer.time.parse().unwrap(),
     };
-    let outcome = verifier.verify(request);
+    let head = Head::of(request.method(), request.uri(), request.headers());
+    let outcome = verifier.verify(&head, request.body());
     outcome.map_err(|exception| {
         let message = exception.message().unwrap_or_default();
         format!("{}: {message}", exception.name())
