@@ -292,6 +292,30 @@ mod tests {
     }
 
     #[test]
+    fn a_request_has_one_host_in_its_head_or_else_in_its_target() {
+        let check = |uri: &'static str, hosts: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(header::HOST, HeaderValue::from_static(host));
+            }
+            let (method, uri) = (Method::POST, http::Uri::from_static(uri));
+            let mut seen = Seen::default();
+            let head = Head::and_others(&method, &uri, &headers, |name, value| {
+                seen.note(name, value);
+            });
+            let checked = Gate::default().check(&head, &seen, &KnownHost::default());
+            checked.map_err(|Refused(status, _)| status.as_u16())
+        };
+        assert_eq!(check("/", &["localhost"]), Ok(()));
+        assert_eq!(check("http://localhost/", &[]), Ok(()));
+        assert_eq!(check("/", &[]), Err(400));
+        assert_eq!(check("/", &["localhost", "localhost"]), Err(400));
+        assert_eq!(check("/", &["localhost", "evil.example"]), Err(400));
+        assert_eq!(check("/", &["evil.example"]), Err(403));
+        assert_eq!(check("http://evil.example/", &["localhost"]), Err(403));
+    }
+
+    #[test]
     fn nothing_else_names_this_machine() {
         let evil = [
             "",
