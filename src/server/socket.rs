@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -14,6 +14,10 @@ use crate::sync::PlainArc;
 
 /// What a client has to take within the limit for writing, to count as one that takes anything.
 const TAKEN_BYTES_MIN: usize = 64 * 1024;
+
+/// Pieces of up to so many bytes together are copied behind each other: that costs less than to have the
+/// system gather them. Head and body of most answers are no longer.
+const GATHERED_BYTES_MAX: usize = 1024;
 
 /// A connection in clear, or over TLS.
 #[derive(Debug)]
@@ -113,7 +117,12 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(context, pieces);
+        let socket = Pin::new(&mut self.socket);
+        let mut room = [0; GATHERED_BYTES_MAX];
+        let written = match gathered(pieces, &mut room) {
+            Some(bytes) => socket.poll_write(context, bytes),
+            None => socket.poll_write_vectored(context, pieces),
+        };
         self.has_written(written)
     }
 
@@ -138,6 +147,17 @@ impl AsyncWrite for Watched {
         }
         shut
     }
+}
+
+/// Pieces behind each other, if there is room for them.
+fn gathered<'a>(pieces: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let bytes = pieces.iter().map(|piece| piece.len()).sum();
+    let room = room.get_mut(..bytes)?;
+    let mut rest = &mut *room;
+    for piece in pieces {
+        rest.put_slice(piece);
+    }
+    Some(room)
 }
 
 impl AsyncRead for Socket {
@@ -195,5 +215,19 @@ impl AsyncWrite for Socket {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
             Self::Tls(socket) => Pin::new(socket).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_gathered_in_their_order_as_long_as_there_is_room() {
+        let pieces = [b"head", &b""[..], b"body"].map(IoSlice::new);
+        assert_eq!(gathered(&pieces, &mut [0; 9]), Some(&b"headbody"[..]));
+        assert_eq!(gathered(&pieces, &mut [0; 8]), Some(&b"headbody"[..]));
+        assert_eq!(gathered(&pieces, &mut [0; 7]), None);
+        assert_eq!(gathered(&[], &mut [0; 7]), Some(&b""[..]));
     }
 }
