@@ -19,7 +19,11 @@ use crate::workloads::{BATCH, LARGE};
 
 /// Records that a pull gives.
 const PULLED: usize = 1000;
+/// Batches after which a stream of brooklet is full: what comes then is in memory that was used before.
+const FILLING: usize = 600;
 const FERROKINESIS: &str = "ferrokinesis";
+const BROOKLET: &str = "brooklet";
+const GROWING: &str = "brooklet, while its stream grows";
 const NOTHING: &str = "a handler that does nothing";
 
 /// What is asked.
@@ -138,6 +142,11 @@ pub fn over_sockets(options: &Options, kind: Kind) -> Workload {
             },
             _ => kind.prepare(&mut peer),
         };
+        if label == BROOKLET && kind != Kind::GetRecords {
+            for _ in 0..FILLING {
+                peer.ask("PutRecords", &batch("orders"));
+            }
+        }
         let request = endpoint::request(&kind.to_string(), &body);
         let round = move || peer.round(&request, count) / kind.records() as f64;
         Contender::new(label, carries, round)
@@ -145,21 +154,26 @@ pub fn over_sockets(options: &Options, kind: Kind) -> Workload {
     let bar = match kind {
         Kind::PutRecord => Bar {
             text: "at most 1.20 of a handler that does nothing",
-            subject: "brooklet",
+            subject: BROOKLET,
             goal: Goal::Times(NOTHING, 1.2),
         },
         Kind::PutRecords => at_most("at most 1.4 us a record", 1.4),
         Kind::GetRecords => at_most("at most 1.1 us a record", 1.1),
     };
+    let mut contenders = vec![
+        contender(BROOKLET, "brooklet", brooklets::CARRIES),
+        contender(FERROKINESIS, "ferrokinesis", ferro::CARRIES),
+        contender(NOTHING, "nothing", endpoints::NOTHING),
+    ];
+    if kind != Kind::GetRecords {
+        let growing = contender(GROWING, "brooklet", brooklets::CARRIES);
+        contenders.insert(1, growing);
+    }
     Workload {
         title: format!("a server's processor time, {}", kind.text()),
         unit: "us per record",
         nth_round: 1,
-        contenders: vec![
-            contender("brooklet", "brooklet", brooklets::CARRIES),
-            contender(FERROKINESIS, "ferrokinesis", ferro::CARRIES),
-            contender(NOTHING, "nothing", endpoints::NOTHING),
-        ],
+        contenders,
         bars: vec![bar],
     }
 }
@@ -167,7 +181,7 @@ pub fn over_sockets(options: &Options, kind: Kind) -> Workload {
 fn at_most(text: &'static str, us: f64) -> Bar {
     Bar {
         text,
-        subject: "brooklet",
+        subject: BROOKLET,
         goal: Goal::AtMost(us),
     }
 }
@@ -219,13 +233,13 @@ pub fn in_process(options: &Options, kind: Kind) -> Workload {
         unit: "us per record",
         nth_round: 1,
         contenders: vec![
-            Contender::new("brooklet", brooklets::CARRIES, ours),
+            Contender::new(BROOKLET, brooklets::CARRIES, ours),
             Contender::new(ROUTER, ferro::CARRIES, routed),
             Contender::new(DISPATCH, ferro::CARRIES, dispatched),
         ],
         bars: vec![Bar {
             text: "no more than ferrokinesis called on parsed JSON",
-            subject: "brooklet",
+            subject: BROOKLET,
             goal: Goal::Times(DISPATCH, 1.0),
         }],
     }
