@@ -14,15 +14,18 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Wake, Waker};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use crate::sync::{AtomicU64, Condvar, LazyLock, Mutex, Ordering, PlainArc, panicking};
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, PlainArc, panicking};
 
+mod counted;
+mod system;
 mod ticking;
 mod timestamp;
 #[cfg(feature = "testing")]
 mod turning;
 
+pub use system::SystemClock;
 pub use ticking::{TickingClock, TickingClockError};
 pub use timestamp::{ParseTimestampError, Timestamp};
 
@@ -109,24 +112,6 @@ impl<C: Clock + ?Sized> Clock for PlainArc<C> {
     #[cfg(feature = "testing")]
     fn stands_still(&self) -> bool {
         (**self).stands_still()
-    }
-}
-
-/// The clock of the operating system; the default of every stream. It is read for each put, which is a
-/// third of a put or more; a [`TickingClock`] spares that. What else was tried, and why it is not used,
-/// is told in the [manual](crate::manual::speed#the-clock).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    #[inline]
-    fn now(&self) -> Timestamp {
-        SystemTime::now().into()
-    }
-
-    fn monotonic(&self) -> Duration {
-        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-        ORIGIN.elapsed()
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) use std::sync::OnceLock as PlainOnceLock;
 /// Never modelled: what the hooks of tests know their stream by.
 #[cfg(feature = "testing")]
 pub(crate) use std::sync::Weak as PlainWeak;
+/// Never modelled: what is found out once a process, of the processor and not of the program.
+pub(crate) use std::sync::atomic::AtomicU64 as PlainAtomicU64;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::thread::panicking;
 
