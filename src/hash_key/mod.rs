@@ -55,11 +55,13 @@ impl HashKey {
         memo::hash_key_of(partition_key)
     }
 
-    /// The hash keys of many partition keys, in their order; as [`of`](Self::of), many at once.
-    pub(crate) fn of_all<'k>(
+    /// Hands out the hash keys of many partition keys, in their order; as [`of`](Self::of), many at once.
+    ///
+    /// One by one, not as a list: who looks at a few bits only spares the rest of the work.
+    pub(crate) fn of_each<'k>(
         mut partition_keys: impl ExactSizeIterator<Item = &'k str>,
-    ) -> Vec<Self> {
-        let mut hash_keys = Vec::with_capacity(partition_keys.len());
+        mut take: impl FnMut(Self),
+    ) {
         let mut keys = [""; md5::LANES];
         while partition_keys.len() > 0 {
             let count = partition_keys.len().min(md5::LANES);
@@ -69,12 +71,11 @@ impl HashKey {
             let keys = &keys[..count];
             let fits = |key: &&str| key.len() <= md5::KEY_BYTES_MAX;
             if count > md5::FEW && keys.iter().all(fits) {
-                md5::of_many(keys, |hash_key| hash_keys.push(Self(hash_key)));
+                md5::of_many(keys, |hash_key| take(Self(hash_key)));
             } else {
-                hash_keys.extend(keys.iter().map(|key| Self::of(key)));
+                keys.iter().for_each(|key| take(Self::of(key)));
             }
         }
-        hash_keys
     }
 
     #[expect(
@@ -294,7 +295,9 @@ mod tests {
             let alone: Vec<_> = keys.iter().map(|key| HashKey::of(key)).collect();
             assert!(alone == expected, "of {len} characters");
             for count in (0..6).chain([31, 32, 33, 63, 64, 65, 66, 128, 200]) {
-                let at_once = HashKey::of_all(keys[..count].iter().map(String::as_str));
+                let mut at_once = Vec::new();
+                let keys = keys[..count].iter().map(String::as_str);
+                HashKey::of_each(keys, |hash_key| at_once.push(hash_key));
                 assert!(at_once == expected[..count], "{count} of {len} characters");
             }
         }

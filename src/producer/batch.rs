@@ -100,8 +100,10 @@ impl<'p, 'a> Batch<'p, 'a> {
     /// The indices of the shards that take entries. `None`: the stream takes no records.
     fn shards(&self, routing: &Routing, indices: &[u32]) -> Option<Vec<u32>> {
         let mut shards = vec![0; indices.len()];
-        if routing.only_shard().is_some() {
-            return Some(shards);
+        match routing.shard_count() {
+            0 => return None,
+            1 => return Some(shards),
+            _ => {}
         }
         let mut unknown = Vec::new();
         for (nth, (shard, index)) in shards.iter_mut().zip(indices).enumerate() {
@@ -111,16 +113,18 @@ impl<'p, 'a> Batch<'p, 'a> {
                 if unknown.is_empty() {
                     unknown.reserve_exact(indices.len() - nth);
                 }
-                unknown.push((nth, *index));
+                unknown.push(small(nth));
             }
         }
         // The keys that have to be hashed, many at once.
-        let keys = unknown
-            .iter()
-            .map(|(_, index)| &*self.entries[*index as usize].key);
-        for ((nth, _), hash_key) in unknown.iter().zip(HashKey::of_all(keys)) {
-            shards[*nth] = small(routing.index_of(|| hash_key)?);
-        }
+        let index_of = |nth: &u32| indices[*nth as usize] as usize;
+        let keys = unknown.iter().map(|nth| &*self.entries[index_of(nth)].key);
+        let mut hashed = unknown.iter();
+        HashKey::of_each(keys, |hash_key| {
+            if let (Some(nth), Some(shard)) = (hashed.next(), routing.index_of(|| hash_key)) {
+                shards[*nth as usize] = small(shard);
+            }
+        });
         Some(shards)
     }
 

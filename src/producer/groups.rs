@@ -7,7 +7,8 @@ use crate::producer::answers::small;
 pub(super) fn group(indices: &[u32], shards: &[u32], each: impl FnMut(usize, &[u32])) {
     // Of few shards it counts each one's entries, which costs a tenth of comparing them.
     const SHARDS_MAX: usize = 256;
-    let last = shards.iter().max().map_or(0, |last| *last as usize);
+    // Copied: compared by reference they are compared one by one.
+    let last = shards.iter().copied().max().map_or(0, |last| last as usize);
     if last < SHARDS_MAX {
         count_and_group(indices, shards, &mut [0; SHARDS_MAX][..=last], each);
     } else {

@@ -77,6 +77,11 @@ impl Routing {
         }
     }
 
+    /// How many shards take records.
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
     /// The shard that takes all records, if there is only one.
     #[inline]
     pub(crate) fn only_shard(&self) -> Option<&Shard> {
