@@ -52,6 +52,12 @@ impl<'d> Data<'d> {
         }
     }
 
+    /// Whether it is borrowed, so that there is nothing to drop.
+    #[inline]
+    pub(crate) const fn is_borrowed(&self) -> bool {
+        matches!(self.form, Form::Slice(_) | Form::Shared(..))
+    }
+
     /// How it is to be stored in a record with a key of so many bytes.
     #[inline]
     pub(crate) fn payload(&mut self, key_bytes: usize) -> Payload<'_, 'd> {

@@ -110,6 +110,12 @@ impl<'a> PutEntry<'a> {
         Some((&self.key, self.data.copied(self.key.len())?))
     }
 
+    /// Whether there is nothing to drop.
+    #[inline]
+    pub(crate) const fn owns_nothing(&self) -> bool {
+        matches!(self.key, Cow::Borrowed(_)) & self.data.is_borrowed() & self.is_plain()
+    }
+
     /// Whether nothing is said of it but key and data.
     #[inline]
     pub(crate) const fn is_plain(&self) -> bool {

@@ -6,16 +6,16 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hash_key::HashKey;
 use crate::producer::answers::{Answers, small};
+use crate::producer::entries::Entries;
 use crate::producer::groups::group;
 use crate::producer::inlet::Inlet;
-use crate::put_entry::PutEntry;
 use crate::shard::{Refusal, Shard};
 use crate::stream::Routing;
 
 /// The entries of one call, which were checked, and what became of them.
 pub(super) struct Batch<'p, 'a> {
     inlet: Inlet<'p>,
-    entries: Vec<PutEntry<'a>>,
+    entries: Entries<'a>,
     answers: Answers,
 }
 
@@ -28,7 +28,7 @@ struct Run {
 }
 
 impl<'p, 'a> Batch<'p, 'a> {
-    pub(super) fn new(inlet: Inlet<'p>, entries: Vec<PutEntry<'a>>) -> Self {
+    pub(super) fn new(inlet: Inlet<'p>, entries: Entries<'a>) -> Self {
         Self {
             inlet,
             entries,
@@ -143,7 +143,7 @@ impl<'p, 'a> Batch<'p, 'a> {
                 continue;
             }
             // Once one has to wait for room, those after it wait behind it.
-            let entry = &mut self.entries[*index as usize];
+            let entry = self.entries.get_mut(*index);
             let key = &*entry.key;
             match self.inlet.append(shard, key, &mut entry.data).transpose() {
                 Some(answer) => self.answers.set(*index, answer),
@@ -172,7 +172,7 @@ impl<'p, 'a> Batch<'p, 'a> {
                 // As a slice: a vector's pointer would have to be loaded for each record.
                 let shown = &entries[..];
                 let in_order = order.clone().map(|index| &shown[index as usize]);
-                let copied = appender.append_copies(in_order.map(PutEntry::copied));
+                let copied = appender.append_copies(in_order.map(|entry| entry.copied()));
                 if let Some((copied, first)) = copied {
                     accepting.accept(first, order.clone().take(copied));
                     order.nth(copied - 1);
@@ -182,7 +182,7 @@ impl<'p, 'a> Batch<'p, 'a> {
                 let Some(index) = rest.next() else {
                     break;
                 };
-                let entry = &mut entries[index as usize];
+                let entry = entries.get_mut(index);
                 let key = &*entry.key;
                 match appender.append(key, &mut entry.data.payload(key.len())) {
                     Ok(appended) => accepting.accept(appended, iter::once(index)),

@@ -8,6 +8,7 @@ use crate::hash_key::HashKey;
 use crate::partition_key::check_partition_key;
 use crate::producer::answers::Answers;
 use crate::producer::batch::Batch;
+use crate::producer::entries::Entries;
 use crate::producer::inlet::{Inlet, hash_key};
 use crate::producer::{PutRecordOutput, PutRecordsOutput};
 use crate::put_entry::PutEntry;
@@ -60,6 +61,7 @@ impl Inlet<'_> {
             .collect();
         let records = records.unwrap_or_default();
         if records.is_empty() {
+            let entries = Entries::gather(entries.into_iter());
             let answers = Batch::new(self, entries).put()?;
             return Ok(PutRecordsOutput::new(answers));
         }
@@ -79,7 +81,7 @@ impl Inlet<'_> {
     ) -> Result<PutRecordsOutput, Error> {
         let taken = entries.into_iter().zip(&verdicts);
         let taken = taken.filter(|(_, verdict)| verdict.refusal.is_none());
-        let taken = taken.map(|(entry, _)| entry).collect();
+        let taken = Entries::gather(taken.map(|(entry, _)| entry));
         let mut put = PutRecordsOutput::new(Batch::new(self, taken).put()?).into_iter();
         let mut answers = Answers::default();
         answers.spread(verdicts.len());

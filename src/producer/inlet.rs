@@ -9,6 +9,7 @@ use crate::hash_key::HashKey;
 use crate::log::{charge, data_bytes_max};
 use crate::partition_key::{check_partition_key, is_short};
 use crate::producer::batch::Batch;
+use crate::producer::entries::Entries;
 use crate::producer::{PutRecordOutput, PutRecordsOutput};
 use crate::put_entry::PutEntry;
 use crate::sequence::SequenceNumber;
@@ -58,7 +59,7 @@ impl<'a> Inlet<'a> {
         let entries = self.checked(entries)?;
         #[cfg(feature = "testing")]
         if let Some(hooked) = &self.stream.settings().hooked {
-            return self.put_records_hooked(hooked, entries);
+            return self.put_records_hooked(hooked, entries.into_vec());
         }
         let answers = Batch::new(self, entries).put()?;
         Ok(PutRecordsOutput::new(answers))
@@ -210,18 +211,22 @@ impl<'a> Inlet<'a> {
     fn checked<'e>(
         self,
         entries: impl Iterator<Item = PutEntry<'e>>,
-    ) -> Result<Vec<PutEntry<'e>>, Error> {
+    ) -> Result<Entries<'e>, Error> {
         let limits = &self.stream.settings().limits;
         // Made where they stay, and looked at afterwards: moved there as a whole, each would have to
         // wait until it was written (a sixth of a batch).
-        let entries: Vec<_> = entries.collect();
+        let mut entries = Entries::gather(entries);
         let fits_bytes = self.stream.settings().fits_bytes();
-        let (mut bytes, mut are_usual) = (0, true);
-        for entry in &entries {
+        let (mut bytes, mut are_usual, mut own_nothing) = (0, true, true);
+        for entry in &*entries {
             let entry_bytes = entry.key.len() + entry.data.as_slice().len();
             bytes += entry_bytes as u64;
             // Without a branch for each.
             are_usual &= is_short(&entry.key) & entry.is_plain() & (entry_bytes <= fits_bytes);
+            own_nothing &= entry.owns_nothing();
+        }
+        if own_nothing {
+            entries.own_nothing();
         }
         if !are_usual {
             entries.iter().try_for_each(|entry| self.check(entry))?;

@@ -16,6 +16,7 @@ use crate::sync::PlainOnceLock;
 
 mod answers;
 mod batch;
+mod entries;
 mod groups;
 #[cfg(feature = "testing")]
 mod hooked;
