@@ -12,6 +12,9 @@ use ::md5::{Digest, Md5};
 mod md5;
 mod memo;
 
+/// So many partition keys are hashed at once.
+pub(crate) const HASHED_AT_ONCE: usize = md5::LANES;
+
 /// A point in the hash-key space, usually the MD5 of a partition key.
 ///
 /// ```
@@ -55,22 +58,15 @@ impl HashKey {
         memo::hash_key_of(partition_key)
     }
 
-    /// Hands out the hash keys of many partition keys, in their order; as [`of`](Self::of), many at once.
+    /// Hands out the hash keys of many partition keys, in their order; as [`of`](Self::of), [so
+    /// many](HASHED_AT_ONCE) at once.
     ///
     /// One by one, not as a list: who looks at a few bits only spares the rest of the work.
-    pub(crate) fn of_each<'k>(
-        mut partition_keys: impl ExactSizeIterator<Item = &'k str>,
-        mut take: impl FnMut(Self),
-    ) {
-        let mut keys = [""; md5::LANES];
-        while partition_keys.len() > 0 {
-            let count = partition_keys.len().min(md5::LANES);
-            for (lane, key) in keys.iter_mut().zip(partition_keys.by_ref().take(count)) {
-                *lane = key;
-            }
-            let keys = &keys[..count];
+    #[inline]
+    pub(crate) fn of_each(partition_keys: &[&str], mut take: impl FnMut(Self)) {
+        for keys in partition_keys.chunks(HASHED_AT_ONCE) {
             let fits = |key: &&str| key.len() <= md5::KEY_BYTES_MAX;
-            if count > md5::FEW && keys.iter().all(fits) {
+            if keys.len() > md5::FEW && keys.iter().all(fits) {
                 md5::of_many(keys, |hash_key| take(Self(hash_key)));
             } else {
                 keys.iter().for_each(|key| take(Self::of(key)));
@@ -296,8 +292,8 @@ mod tests {
             assert!(alone == expected, "of {len} characters");
             for count in (0..6).chain([31, 32, 33, 63, 64, 65, 66, 128, 200]) {
                 let mut at_once = Vec::new();
-                let keys = keys[..count].iter().map(String::as_str);
-                HashKey::of_each(keys, |hash_key| at_once.push(hash_key));
+                let keys: Vec<_> = keys[..count].iter().map(String::as_str).collect();
+                HashKey::of_each(&keys, |hash_key| at_once.push(hash_key));
                 assert!(at_once == expected[..count], "{count} of {len} characters");
             }
         }

@@ -4,7 +4,7 @@ use std::{iter, mem};
 
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::hash_key::HashKey;
+use crate::hash_key::{HASHED_AT_ONCE, HashKey};
 use crate::producer::answers::{Answers, small};
 use crate::producer::entries::Entries;
 use crate::producer::groups::group;
@@ -105,26 +105,22 @@ impl<'p, 'a> Batch<'p, 'a> {
             1 => return Some(shards),
             _ => {}
         }
-        let mut unknown = Vec::new();
-        for (nth, (shard, index)) in shards.iter_mut().zip(indices).enumerate() {
-            if let Some(hash_key) = self.entries[*index as usize].known_hash_key() {
-                *shard = small(routing.index_of(|| *hash_key)?);
-            } else {
-                if unknown.is_empty() {
-                    unknown.reserve_exact(indices.len() - nth);
-                }
-                unknown.push(small(nth));
+        // Those that have to be hashed, in as large groups as are hashed at once.
+        let (mut keys, mut places, mut count) = ([""; HASHED_AT_ONCE], [0; HASHED_AT_ONCE], 0);
+        for (place, index) in (0..).zip(indices) {
+            let entry = &self.entries[*index as usize];
+            if let Some(hash_key) = entry.known_hash_key() {
+                shards[place as usize] = small(routing.index_of(|| *hash_key)?);
+                continue;
+            }
+            (keys[count], places[count]) = (&entry.key, place);
+            count += 1;
+            if count == HASHED_AT_ONCE {
+                route(routing, &keys, &places, &mut shards);
+                count = 0;
             }
         }
-        // The keys that have to be hashed, many at once.
-        let index_of = |nth: &u32| indices[*nth as usize] as usize;
-        let keys = unknown.iter().map(|nth| &*self.entries[index_of(nth)].key);
-        let mut hashed = unknown.iter();
-        HashKey::of_each(keys, |hash_key| {
-            if let (Some(nth), Some(shard)) = (hashed.next(), routing.index_of(|| hash_key)) {
-                shards[*nth as usize] = small(shard);
-            }
-        });
+        route(routing, &keys[..count], &places[..count], &mut shards);
         Some(shards)
     }
 
@@ -201,4 +197,14 @@ impl<'p, 'a> Batch<'p, 'a> {
             is_full,
         }
     }
+}
+
+/// Writes down which shards take keys that have to be hashed, each at its place.
+fn route(routing: &Routing, keys: &[&str], places: &[u32], shards: &mut [u32]) {
+    let mut places = places.iter();
+    HashKey::of_each(keys, |hash_key| {
+        if let (Some(place), Some(shard)) = (places.next(), routing.index_of(|| hash_key)) {
+            shards[*place as usize] = small(shard);
+        }
+    });
 }
