@@ -55,6 +55,7 @@ const WORKLOADS: &[(&str, fn())] = &[
     ("append_one_handle", append_one_handle),
     ("append_one_full_by_records", append_one_full_by_records),
     ("append_batch", append_batch),
+    ("append_batch_lent", append_batch_lent),
     ("append_batch_hashed", append_batch_hashed),
     ("append_batch_reused_key", append_batch_reused_key),
     ("pull_views", pull_views),
@@ -120,6 +121,15 @@ mod counted {
     pub fn put_batches_text(producer: &Producer, keys: &[String], data: &Bytes) {
         for batch in keys.chunks(BATCH) {
             let entries = batch.iter().map(|key| (key.as_str(), data.clone()));
+            let puts = producer.put_records(entries).expect("the stream is open");
+            assert_eq!(black_box(puts).failed_record_count(), 0);
+        }
+    }
+
+    #[inline(never)]
+    pub fn put_batches_lent(producer: &Producer, keys: &[String], data: &Bytes) {
+        for batch in keys.chunks(BATCH) {
+            let entries = batch.iter().map(|key| (key.as_str(), data));
             let puts = producer.put_records(entries).expect("the stream is open");
             assert_eq!(black_box(puts).failed_record_count(), 0);
         }
@@ -226,6 +236,11 @@ fn append_one_full_by_records() {
 fn append_batch() {
     let producer = stream(1).producer();
     counted::put_batches_text(&producer, &warm(&producer, &data(100)), &data(100));
+}
+
+fn append_batch_lent() {
+    let producer = stream(1).producer();
+    counted::put_batches_lent(&producer, &warm(&producer, &data(100)), &data(100));
 }
 
 fn append_batch_hashed() {
