@@ -91,9 +91,8 @@ fn sure_nanos(now: SystemTime) -> u64 {
         return 0;
     };
     let passed = u64::from(since_epoch.subsec_nanos()) % MILLI_NANOS;
-    let unsure = planted!(UNSURE_NANOS, "millisecond_too_long": 0);
-    let left = planted!(MILLI_NANOS, "millisecond_too_long": 2 * MILLI_NANOS) - passed;
-    left.saturating_sub(unsure)
+    let sure = (MILLI_NANOS - passed).saturating_sub(UNSURE_NANOS);
+    planted!(sure, "millisecond_too_long": sure + MILLI_NANOS)
 }
 
 /// How many counts a millisecond has, or a few less; `None`: that is not known yet, or never will be.

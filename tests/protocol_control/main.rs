@@ -284,6 +284,33 @@ fn a_stream_that_is_being_created_or_deleted_can_be_looked_at_and_not_changed() 
 }
 
 #[test]
+fn a_put_into_a_stream_that_is_being_created_or_deleted_does_not_find_it_whatever_else_is_wrong() {
+    let wire = Wire::with_delay(secs(10));
+    wire.create_on_demand("orders");
+    let named = |mut record: Value| {
+        record["StreamName"] = json!("orders");
+        record
+    };
+    for state in ["CREATING", "DELETING"] {
+        assert_eq!(wire.status("orders"), state);
+        for record in [
+            json!({"Data": "", "PartitionKey": "k"}),
+            json!({"Data": ""}),
+        ] {
+            for (operation, body) in [
+                ("PutRecord", named(record.clone())),
+                ("PutRecords", named(json!({"Records": [record]}))),
+            ] {
+                let text = not_found("orders");
+                wire.refuses(operation, &body, "ResourceNotFoundException", &text);
+            }
+        }
+        wire.clock.advance(secs(10));
+        wire.call("DeleteStream", &json!({"StreamName": "orders"}));
+    }
+}
+
+#[test]
 fn a_stream_that_is_being_updated_refuses_another_update_and_nothing_else() {
     const UPDATES: [&str; 7] = [
         "UpdateStreamMode",
