@@ -213,8 +213,7 @@ impl<'a> Inlet<'a> {
         entries: impl Iterator<Item = PutEntry<'e>>,
     ) -> Result<Entries<'e>, Error> {
         let limits = &self.stream.settings().limits;
-        // Made where they stay, and looked at afterwards: moved there as a whole, each would have to
-        // wait until it was written (a sixth of a batch).
+        // Looked at when all are there: they are made where they stay.
         let mut entries = Entries::gather(entries);
         let fits_bytes = self.stream.settings().fits_bytes();
         let (mut bytes, mut are_usual, mut own_nothing) = (0, true, true);
