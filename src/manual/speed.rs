@@ -13,63 +13,69 @@
 //!
 //! | a put | ns | times the first |
 //! | --- | --- | --- |
-//! | as it comes | 53 | 1 |
-//! | with a [`TickingClock`] | 28 | 0.54 |
-//! | with a clock that stands still: *A* | 28 | 0.52 |
-//! | *A*, bounded by the number of records instead of their bytes | 27 | 0.52 |
-//! | *A*, with limits | 39 | 0.75 |
-//! | *A*, four shards, keys hashed beforehand ([`PartitionKey`]) | 35 | 0.65 |
-//! | *A*, four shards, text keys that repeat | 53 | 1.02 |
-//! | *A*, four shards, each key new | 143 | 2.65 |
-//! | *A*, no data | 27 | 0.51 |
-//! | *A*, 1 KiB of [`Bytes`](bytes::Bytes), of which the handle is kept | 50 | 0.93 |
-//! | *A*, in batches of 500, for each record | 19 | 0.35 |
-//! | the machine: a lock that nobody wants, taken and given back | 10 | 0.18 |
-//! | the machine: the time | 21 | 0.39 |
-//! | the machine: copying key and data | 14 | 0.26 |
-//! | the machine: MD5 of a key | 116 | 2.20 |
+//! | as it comes | 35 | 1 |
+//! | with a [`TickingClock`] | 28 | 0.76 |
+//! | with a clock that stands still: *A* | 27 | 0.76 |
+//! | *A*, bounded by the number of records instead of their bytes | 27 | 0.75 |
+//! | *A*, with limits | 40 | 1.10 |
+//! | *A*, four shards, keys hashed beforehand ([`PartitionKey`]) | 34 | 0.95 |
+//! | *A*, four shards, text keys that repeat | 48 | 1.35 |
+//! | *A*, four shards, each key new | 130 | 3.71 |
+//! | *A*, no data | 27 | 0.76 |
+//! | *A*, 1 KiB of [`Bytes`](bytes::Bytes), of which the handle is kept | 48 | 1.40 |
+//! | *A*, in batches of 500, for each record | 17 | 0.49 |
+//! | the machine: a lock that nobody wants, taken and given back | 9 | 0.27 |
+//! | the machine: the time | 20 | 0.57 |
+//! | the machine: copying key and data | 14 | 0.39 |
+//! | the machine: MD5 of a key | 114 | 3.27 |
 //!
 //! So this is what a put pays for:
 //!
-//! - **When it arrived**: 26 ns, the largest part. Retention, starting at a time and the order of
-//!   sequence numbers by time hang on it. A batch asks once.
-//! - **Any number of producers**: 10 ns, one locked instruction; another one, to give the lock back, is
+//! - **When it arrived**: 8 ns, for the processor's counter ([below](#the-clock)). Retention, starting at a
+//!   time and the order of sequence numbers by time hang on it. A batch asks once.
+//! - **Any number of producers**: 9 ns, one locked instruction; another one, to give the lock back, is
 //!   spared. A batch takes it once.
 //! - **Replay, and readers that nobody waits for**: up to 14 ns, for copying the record into memory that
 //!   the core does not have at hand, since the log is larger than its cache. A ring that keeps a handle, and
 //!   no longer than a reader needs it, is spared that.
 //! - **Order and bounds** (numbers, capacity, publishing): the rest, some 4 ns.
-//! - **Routing**: 8 ns for a key that is hashed already, 18 more for text that the thread has put
+//! - **Routing**: 7 ns for a key that is hashed already, 15 more for text that the thread has put
 //!   lately; for a new one an MD5, in three quarters of the time that the last row says of the `md-5` crate.
 //!
-//! In the same run a disruptor with a single producer took 0.44 of a put as it comes, which is 0.81 of
+//! In the same run a disruptor with a single producer took 0.60 of a put as it comes, which is 0.79 of
 //! one with a [`TickingClock`], and pays for none of these but the bound; tokio's broadcast channel took
-//! 1.01. In batches of 500 they took 1.15 and 2.80 of brooklet's time.
+//! 1.39. In batches of 500 they took 1.25 and 2.88 of brooklet's time.
 //!
 //! # Where a peer is ahead, and what for
 //!
 //! In the same run, cost of one record in nanoseconds. A target is what this project would like to take, as a
 //! share of that peer's time; the last column is what brooklet cannot be without, each measured by itself
-//! in that run. Where that alone is more than the target, the target asks for another promise, or another
+//! in that run. Where that alone is about the target or more, the target asks for another promise, or another
 //! machine.
 //!
 //! | workload | brooklet | the peer | target | what a record costs here in any case |
 //! | --- | --- | --- | --- | --- |
-//! | put one | 52 | disruptor 23 | 29 | the time 21, a lock 10, the copy 14 |
-//! |  | 52 | tokio 53 | 33 | the same |
-//! | put one, 1 KiB | 73 | disruptor 23 | 29 | the same, and a handle that is kept |
-//! | put one, each key new | 173 | one MD5 117 | 152 | the time 21, a lock 10, the copy 14, an MD5 |
-//! | a batch of 500 | 18 | disruptor 21 | 14 | the copy 14 |
-//! | a batch of 500, 1 KiB | 43 | disruptor 22 | 15 | the copy of 1 KiB, or a handle that is kept |
-//! | a pipe, batches | 27 | disruptor 26 | 11 | the copy 14 |
-//! |  | 27 | crossbeam 58 | 13 | the same |
-//! | a pipe, one at a time | 92 | crossbeam 61 | 41 | the time 21, a lock 10, the copy 14 |
-//! | a round trip | 958 | crossbeam 783 | 461 | a cache line there and back 569 |
+//! | put one | 41 | disruptor 26 | 33 | the counter 8, a lock 9, the copy 14: 31 |
+//! |  | 41 | tokio 57 | 35 | the same |
+//! | put one, 1 KiB | 58 | disruptor 24 | 30 | the counter, a lock, and a handle that is kept 22: 39 |
+//! |  | 58 | tokio 54 | 33 | the same |
+//! | put one, each key new | 174 | one MD5 121 | 156 | the counter, a lock, the copy, an MD5 of 90: 121 |
+//! | put one, text that repeats | 77 | tokio, not routed 62 | 62 | the counter, a lock, the copy, to find the hash 15: 46 |
+//! | a batch of 500 | 18 | disruptor 23 | 15 | the copy: 14 |
+//! | a batch of 500, 1 KiB | 44 | disruptor 22 | 15 | the copy of 1 KiB, or a handle that is kept: 22 |
+//! | a batch of new keys | 48 | | 35 | the copy, an MD5 of many at once 8: 22 |
+//! | a pipe, batches | 25 | disruptor 24 | 10 | the copy: 14 |
+//! |  | 25 | crossbeam 56 | 12 | the same |
+//! | a pipe, batches, owned records | 49 | disruptor 24 | 24 | the copy, a handle for each record 22: 36 |
+//! | a pipe, one at a time | 50 | crossbeam 59 | 40 | the counter, a lock, the copy: 31 |
+//! | four producers, four readers, all cores | 159 | crossbeam 175 | 70 | a lock, the copy, two cache lines between cores |
+//! | a round trip | 863 | crossbeam 815 | 479 | a cache line there and back: 514 |
 //!
-//! In reach, and not reached: batches of new keys (42 ns a record, of which 8 are MD5; the target is 35); four
-//! producers and four readers that are routed (1.05 times four crossbeam channels; 0.4); owned records in
-//! batches; a round trip where the cores are near each other (twice crossbeam's, 1.2 times in this run,
-//! where they are far). The command prints every target.
+//! A handle is a `Bytes` that is cloned and dropped: two locked instructions. On the quieter of the two cores a batch
+//! of 500 took 14 to 16 ns, one of new keys 35 to 36, and putting new keys 35 to 38 ns more than an MD5: what is left
+//! there is as much the neighbours on the host as the code. In reach, and not reached: text that repeats; 1 KiB in
+//! batches; a round trip where the cores are near each other (1.8 times crossbeam's, 1.06 times in this
+//! run, where they are far). The command prints every target.
 //!
 //! # Cheaper puts
 //!
