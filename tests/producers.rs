@@ -1,5 +1,8 @@
 //! Producers: what a put promises, alone and in a batch (contract, 1.7 and 2.5).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
 use brooklet::{Error, HashKey, Limits, OnFull, PartitionKey, PutEntry, StartingPosition, Stream};
 use bytes::Bytes;
 use common::{
@@ -564,4 +567,37 @@ fn a_producer_from_before_a_reshard_finds_the_children() {
             id(5)
         );
     }
+}
+
+#[test]
+fn what_the_entries_of_a_batch_own_is_dropped_with_them() {
+    struct Counted(Arc<()>);
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            b"counted"
+        }
+    }
+    let (stream, _clock) = stream(2);
+    let producer = stream.producer();
+    let counts = Arc::new(());
+    let owned =
+        |key: &'static str| PutEntry::new(key, Bytes::from_owner(Counted(Arc::clone(&counts))));
+    let lent = || PutEntry::new("lent", "data");
+    let long = "x".repeat(300);
+    for (entries, taken) in [
+        (vec![owned("a"), owned("b")], true),
+        (vec![lent(), owned("a"), lent()], true),
+        (vec![owned("a"), PutEntry::new(&long, "data")], false),
+    ] {
+        assert!(Arc::strong_count(&counts) > 1);
+        assert_eq!(producer.put_records(entries).is_ok(), taken);
+    }
+    assert_eq!(Arc::strong_count(&counts), 1);
+    // Nor is anything left behind if making one of them panics.
+    let entries = (0..5).map(|nth| match nth {
+        3 => panic!("no such entry"),
+        _ => owned("a"),
+    });
+    catch_unwind(AssertUnwindSafe(|| producer.put_records(entries))).unwrap_err();
+    assert_eq!(Arc::strong_count(&counts), 1);
 }
