@@ -571,7 +571,9 @@ fn a_producer_from_before_a_reshard_finds_the_children() {
 
 #[test]
 fn what_the_entries_of_a_batch_own_is_dropped_with_them() {
-    struct Counted(Arc<()>);
+    struct Counted {
+        _counts: Arc<()>,
+    }
     impl AsRef<[u8]> for Counted {
         fn as_ref(&self) -> &[u8] {
             b"counted"
@@ -580,8 +582,14 @@ fn what_the_entries_of_a_batch_own_is_dropped_with_them() {
     let (stream, _clock) = stream(2);
     let producer = stream.producer();
     let counts = Arc::new(());
-    let owned =
-        |key: &'static str| PutEntry::new(key, Bytes::from_owner(Counted(Arc::clone(&counts))));
+    let owned = |key: &'static str| {
+        PutEntry::new(
+            key,
+            Bytes::from_owner(Counted {
+                _counts: Arc::clone(&counts),
+            }),
+        )
+    };
     let lent = || PutEntry::new("lent", "data");
     let long = "x".repeat(300);
     for (entries, taken) in [

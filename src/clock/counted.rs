@@ -184,17 +184,19 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::thread;
 
     use super::*;
+    use crate::clock::{Clock, SystemClock};
 
-    /// Looks at the system's clock, at this and at the system's again, for so long.
+    /// Looks at the system's clock, at the crate's and at the system's again, for so long.
     fn compare(during: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < during {
             let looked = Instant::now();
             let before = SystemTime::now();
-            let shown = now();
+            let shown = SystemClock.now();
             let after = SystemTime::now();
             // Unless it was set meanwhile.
             let passed = after.duration_since(before).unwrap_or_default();
@@ -218,6 +220,9 @@ mod tests {
         if is_clock_of_kernel() {
             compare(during);
             assert!(milli_counts().is_some(), "a millisecond was measured");
+            let asked = (0..10_000).map(|_| (SystemClock.now(), LAST.get().from).1);
+            let asked: HashSet<_> = asked.collect();
+            assert!(asked.len() < 10_000, "the system is asked each time");
         }
     }
 
