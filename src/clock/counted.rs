@@ -21,6 +21,8 @@
 //! - *The counter begins anew*, since the machine slept: what is remembered is a millisecond at most, and
 //!   it is not within that.
 //! - *The time of day is set.* This shows with the next millisecond.
+//! - *The process is moved to a processor whose counter is slower* without being told, which the kernel's own clock
+//!   would not survive either: a millisecond then seems longer by that share.
 
 use std::cell::Cell;
 use std::fs;
@@ -98,25 +100,28 @@ fn sure_nanos(now: SystemTime) -> u64 {
 /// How many counts a millisecond has, or a few less; `None`: that is not known yet, or never will be.
 fn milli_counts() -> Option<u64> {
     /// How many there are, or one of those below. Relaxed: nothing else is published with it.
-    static KNOWN: PlainAtomicU64 = PlainAtomicU64::new(NOT_YET);
-    const NOT_YET: u64 = 0;
+    static KNOWN: PlainAtomicU64 = PlainAtomicU64::new(NOT_ASKED);
+    /// Whether the counter is the kernel's clock: asked once in a process, since it reads a file.
+    const NOT_ASKED: u64 = 0;
     const NEVER: u64 = 1;
+    const NOT_YET: u64 = 2;
 
     thread_local! {
         static BEGUN: Cell<Option<Reading>> = const { Cell::new(None) };
     }
 
     match KNOWN.load(Ordering::Relaxed) {
-        NOT_YET => {}
+        NOT_ASKED => {
+            let known = if is_clock_of_kernel() { NOT_YET } else { NEVER };
+            KNOWN.store(known, Ordering::Relaxed);
+            return None;
+        }
         NEVER => return None,
+        NOT_YET => {}
         known => return Some(known),
     }
     let Some(begun) = BEGUN.get() else {
-        if is_clock_of_kernel() {
-            BEGUN.set(Some(Reading::take()));
-        } else {
-            KNOWN.store(NEVER, Ordering::Relaxed);
-        }
+        BEGUN.set(Some(Reading::take()));
         return None;
     };
     let ended = Reading::take();
@@ -174,7 +179,7 @@ impl Reading {
         let around = self.after.checked_sub(begun.before)?;
         let is_useful = passed <= LONGEST
             && by_wall.abs_diff(passed) <= passed / PART
-            && around - within <= within / u64::from(PART);
+            && around.checked_sub(within)? <= within / u64::from(PART);
         let nanos = u64::from(passed.subsec_nanos());
         let counts = within.checked_mul(MILLI_NANOS)?.checked_div(nanos)?;
         // Fewer than any processor has: not one that is remembered as something else.
@@ -322,6 +327,16 @@ mod tests {
             ended.milli_counts_since(&interrupted),
             None,
             "at its beginning"
+        );
+        let back = Reading {
+            before: begun.before,
+            after: begun.before - 500,
+            ..begun
+        };
+        assert_eq!(
+            ended.milli_counts_since(&back),
+            None,
+            "the counter ran back"
         );
         assert!(reading(&origin, 1_000_000).is_long_after(&begun));
         assert!(!reading(&origin, 999_999).is_long_after(&begun));

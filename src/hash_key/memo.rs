@@ -2,7 +2,7 @@
 //!
 //! Keys repeat: hashing one costs about twice the rest of a put, looking it up a part of that. Each
 //! thread that puts text keys into a stream of several shards has a memo of 3 KiB for those of up to 15
-//! bytes, which grows up to 160 KiB as long as more than one key in five is not found in it, and one of 4 to
+//! bytes, which grows up to 152 KiB as long as more than one key in five is not found in it, and one of 4 to
 //! 250 KiB if it puts any of up to 39. Nothing depends on them: a key that is not found, because it
 //! is long, new, or was displaced, is hashed.
 

@@ -8,7 +8,7 @@
 //!
 //! puts the same records into streams that promise less, and does the parts of a put by themselves, in
 //! turns within one run. One thread, a key of 12 bytes, 100 bytes of data, on two cores of a virtual machine
-//! (Intel Xeon, 26 November 2026) on which nothing else was running; medians of 25 rounds, and of what a
+//! (Intel Xeon, 26 November 2026) on which nothing else was running, though its host was busy; medians of 25 rounds, and of what a
 //! round took in the first one's of the same round:
 //!
 //! | a put | ns | times the first |
@@ -71,7 +71,7 @@
 //! | four producers, four readers, all cores | 159 | crossbeam 175 | 70 | a lock, the copy, two cache lines between cores |
 //! | a round trip | 863 | crossbeam 815 | 479 | a cache line there and back: 514 |
 //!
-//! A handle is a `Bytes` that is cloned and dropped: two locked instructions. On the quieter of the two cores a batch
+//! A handle is a `Bytes` that is cloned and dropped: two locked instructions. On the quieter of the two cores (`taskset -c 1`) a batch
 //! of 500 took 14 to 16 ns, one of new keys 35 to 36, and putting new keys 35 to 38 ns more than an MD5: what is left
 //! there is as much the neighbours on the host as the code. In reach, and not reached: text that repeats; 1 KiB in
 //! batches; a round trip where the cores are near each other (1.8 times crossbeam's, 1.06 times in this

@@ -33,7 +33,6 @@ impl<'a> Entries<'a> {
 
     /// None of them owns anything: none has to be dropped.
     pub(super) fn own_nothing(&mut self) {
-        debug_assert!(self.entries.iter().all(|entry| entry.owns_nothing()));
         self.own_nothing = true;
     }
 
