@@ -388,8 +388,12 @@ fn a_batch_that_is_over_the_capacity_stays_within_it_all_the_same() {
     // With as many records before it, it begins anywhere in a chunk, also with the last that fits.
     for before in 0..12 {
         // The second is little less than what ten chunks hold, of which the first is small against it:
-        // that one is all that has to go.
-        for capacity_bytes in [32 * 1024, 142 * 1024 - 500] {
+        // that one is all that has to go. So is the third, of 65 chunks.
+        for (capacity_bytes, chunks_max) in [
+            (32 * 1024, 20),
+            (142 * 1024 - 500, 20),
+            (258 * 1024 - 500, 66),
+        ] {
             let mut pair = Pair::new(u64::MAX, capacity_bytes, 1_000_000);
             for _ in 0..before {
                 pair.put(400);
@@ -397,7 +401,10 @@ fn a_batch_that_is_over_the_capacity_stays_within_it_all_the_same() {
             for _ in 0..1_000 {
                 pair.put_unseen(400);
                 let chunks = pair.log.directory.lock().chunks.len();
-                assert!(chunks <= 20, "{chunks} chunks are held for the batch");
+                assert!(
+                    chunks <= chunks_max,
+                    "{chunks} chunks are held for the batch"
+                );
                 let (horizon, next) = (pair.log.trim_horizon(), pair.log.next());
                 assert!(horizon <= next, "{horizon} is trimmed, {next} shows");
             }
@@ -442,19 +449,41 @@ fn what_arrived_at_the_cutoff_itself_is_kept_though_its_whole_chunk_did() {
 }
 
 #[test]
-fn a_chunk_is_no_larger_than_an_eighth_of_the_log_or_the_least() {
-    for kib in [1, 15, 16, 17, 40, 100, 511, 512, 1_000] {
+fn a_chunk_is_a_64th_of_the_log_at_most_and_of_a_small_log_an_eighth() {
+    for kib in [
+        1, 15, 16, 17, 100, 255, 256, 257, 320, 1_000, 4_095, 4_096, 5_000,
+    ] {
         let mut pair = Pair::new(u64::MAX, kib * 1024, 1_000_000);
         let mut largest = 0;
         for _ in 0..5_000 {
             pair.put(100);
             largest = largest.max(pair.open_chunk().capacity_bytes());
         }
-        let eighth = usize::try_from(kib * 1024 / 8).expect("it is small");
-        let units = eighth / chunk::CHUNK_BYTES_MIN;
+        let parts = if kib < 256 { 8 } else { 64 };
+        let part = usize::try_from(kib * 1024 / parts).expect("it is small");
+        let units = part / chunk::CHUNK_BYTES_MIN;
         let bound =
             (units * chunk::CHUNK_BYTES_MIN).clamp(chunk::CHUNK_BYTES_MIN, chunk::CHUNK_BYTES_MAX);
         assert_eq!(largest, bound, "of {kib} KiB");
+    }
+}
+
+#[test]
+fn a_full_log_is_trimmed_a_chunk_at_a_time() {
+    for kib in [256, 300, 1_000] {
+        let mut pair = Pair::new(u64::MAX, kib * 1024, 1_000_000);
+        let mut trims = 0;
+        while pair.log.next() < 30_000 {
+            let horizon = pair.log.trim_horizon();
+            pair.put(100);
+            if pair.log.trim_horizon() != horizon {
+                trims += 1;
+                let directory = pair.log.directory.lock();
+                let oldest = directory.chunks.front().expect("one is open");
+                assert_eq!(oldest.first, pair.log.trim_horizon(), "of {kib} KiB");
+            }
+        }
+        assert!(trims > 50, "{trims} trims of {kib} KiB");
     }
 }
 

@@ -15,6 +15,9 @@ pub(crate) struct Capacity {
     pub(crate) bytes: u64,
 }
 
+/// Of so many parts of the capacity one may be trimmed at once, though less would do.
+const TRIMMED_PART: u64 = 64;
+
 /// The one writer of a [`Log`]; kept under the lock of its shard.
 ///
 /// What is appended shows only once it is [published](Self::publish), a whole batch at a time.
@@ -349,7 +352,7 @@ impl Writer {
     #[cold]
     fn trim_to_capacity(&mut self, log: &Log) {
         let bytes = self.capacity.bytes;
-        let is_small = |sealed: Sealed| sealed.charge <= bytes / 64;
+        let is_small = |sealed: Sealed| sealed.charge <= bytes / TRIMMED_PART;
         self.trim_while(log, |chunk, _, writer| {
             if writer.oldest.charge > bytes && chunk.sealed().is_some_and(is_small) {
                 Trim::RestOfChunk
@@ -498,10 +501,16 @@ pub(crate) fn clean(mut chunk: Arc<Chunk>) -> Option<Arc<Chunk>> {
     Some(chunk)
 }
 
-/// Chunks of a small log are small, so that what a chunk holds beyond the capacity is, too.
+/// Chunks of a small log are small, so that what a chunk holds beyond the capacity is, too; and so small
+/// that each may be trimmed at once (a fifth off a put), unless that makes them so small that opening one
+/// costs more.
 fn chunk_bytes_max(capacity: Capacity) -> usize {
-    let eighth = usize::try_from(capacity.bytes / 8).unwrap_or(usize::MAX);
-    (eighth / CHUNK_BYTES_MIN * CHUNK_BYTES_MIN).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
+    let part = |parts| usize::try_from(capacity.bytes / parts).unwrap_or(usize::MAX);
+    let bytes = match part(TRIMMED_PART) {
+        trimmed_at_once if trimmed_at_once >= 2 * CHUNK_BYTES_MIN => trimmed_at_once,
+        _ => part(8),
+    };
+    (bytes / CHUNK_BYTES_MIN * CHUNK_BYTES_MIN).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
 }
 
 /// Data that one chunk keeps out of line, at most (and one record): what is trimmed is dropped a

@@ -54,7 +54,8 @@
 //!
 //! Beyond the capacity a shard has at most
 //!
-//! - 192 KiB: the trimmed part of the oldest chunk, the free part of the newest, and the spare;
+//! - 192 KiB: the trimmed part of the oldest chunk, the free part of the newest, and the spare. Of a
+//!   capacity below 4 MiB it is three 64ths, of one below 256 KiB three eighths, but 6 KiB at least;
 //! - data that was not copied, is trimmed and not dropped yet: a 128th of the capacity, but 32 KiB
 //!   at least and 4 MiB at most, and one record. Such data is dropped a chunk at a time;
 //! - its own books: some hundred bytes for each chunk, and what `bytes` allocates to share a handle.
@@ -66,7 +67,8 @@
 //!
 //! **Capacity**, with the put that goes over it. As few of the oldest records as needed go; where a
 //! chunk is small against the capacity (a 64th at most), the whole chunk goes, so that most puts
-//! have nothing to trim.
+//! have nothing to trim. Chunks are made so small from a capacity of 256 KiB on, unless data that is not
+//! copied belongs to them.
 //!
 //! **Retention**: a record can be read as long as it is no older than
 //! [`Stream::retention`](crate::Stream::retention). What has expired is hidden from readers at
