@@ -22,6 +22,8 @@ pub struct Options {
     /// Whether threads are pinned to cores.
     pub pin: bool,
     pub kind: DataKind,
+    /// How many records whoever has a bound has room for while nobody reads.
+    pub capacity: usize,
 }
 
 impl Options {

@@ -42,6 +42,8 @@ options:
   --quick        5 rounds of a fifth of the length: to see that it works, not for figures
   --data KIND    shared (a clone of shared Bytes, the default), static (no reference count),
                  fresh (allocated and copied for each record)
+  --capacity N   how many records each has room for to which is only appended, a power of two;
+                 8192 unless set: out of the first cache, within the second, which no neighbour shares
   --only PART    keeps brooklet and the contenders of which the name has this part
   --pin          pins threads to cores
   --json FILE    writes every figure, a line of JSON for each contender
@@ -102,6 +104,7 @@ fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
         quick: false,
         pin: false,
         kind: DataKind::Shared,
+        capacity: 1 << 13,
     };
     let (mut workloads, mut only, mut json, mut svg) = (Vec::new(), None, None, None);
     let mut parser = lexopt::Parser::from_env();
@@ -117,6 +120,12 @@ fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
                     "fresh" => DataKind::Fresh,
                     other => return Err(format!("no kind of data is named {other}").into()),
                 };
+            }
+            Long("capacity") => {
+                options.capacity = parser.value()?.parse()?;
+                if !options.capacity.is_power_of_two() {
+                    return Err("the capacity has to be a power of two".into());
+                }
             }
             Long("only") => only = Some(parser.value()?.string()?),
             Long("json") => json = Some(parser.value()?.into()),

@@ -15,8 +15,8 @@ mod routed;
 mod wake;
 mod wire;
 
-/// Room for so many records, for whoever has a bound: 65,536 take everybody out of the first
-/// cache and nobody out of the last.
+/// Room for so many records, for whoever has a bound, where somebody reads: more than a round has, so
+/// that no reader of a log is overtaken.
 const CAPACITY: usize = 1 << 16;
 /// How many records a batch has: as many as `PutRecords` takes.
 const BATCH: usize = 500;
