@@ -68,6 +68,12 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether it says what [`SystemClock`] does.
+    #[doc(hidden)]
+    fn is_system(&self) -> bool {
+        false
+    }
+
     /// Whether it goes on only when somebody turns it. Nobody spins and yields before a sleep then: on a busy
     /// machine that would make a day of virtual time a matter of minutes.
     #[cfg(feature = "testing")]
@@ -102,6 +108,10 @@ impl<C: Clock + ?Sized> Clock for PlainArc<C> {
 
     fn wake_at(&self, deadline: Duration, waker: &Waker) -> bool {
         (**self).wake_at(deadline, waker)
+    }
+
+    fn is_system(&self) -> bool {
+        (**self).is_system()
     }
 
     #[cfg(feature = "testing")]

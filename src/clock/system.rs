@@ -17,6 +17,10 @@ impl Clock for SystemClock {
         counted::now()
     }
 
+    fn is_system(&self) -> bool {
+        true
+    }
+
     fn monotonic(&self) -> Duration {
         static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
         ORIGIN.elapsed()

@@ -133,7 +133,7 @@ fn large(n: u8) -> Bytes {
 fn put<'a>(shard: &Shard, data: impl Into<Data<'a>>) -> Result<Appended, Refusal> {
     let mut data = data.into();
     let copied = data.copied(1);
-    match copied.and_then(|copied| shard.append_copy(NOW, "k", copied)) {
+    match copied.and_then(|copied| shard.append_copy(shard.settings(), "k", copied)) {
         Some(appended) => Ok(appended),
         None => shard.append(NOW, "k", &mut data.payload(1)),
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::{Clock, Parker, Timestamp};
+use crate::clock::{Parker, Timestamp};
 use crate::data::Data;
 use crate::error::Error;
 use crate::hash_key::HashKey;
@@ -84,18 +84,19 @@ impl<'a> Inlet<'a> {
         let mut refused = None;
         // At first, as long as it is known which form the data has.
         let copied = data.copied(key.len());
-        if is_short(key) && self.surely_fits(key, data.as_slice().len()) {
-            let now = self.now();
-            if let Some(shard) = self.seen_shard(key, known) {
-                let copied = copied.and_then(|copied| shard.append_copy(now, key, copied));
-                let appended = match copied {
-                    Some(appended) => Ok(appended),
-                    None => shard.append(now, key, &mut data.payload(key.len())),
-                };
-                match appended {
-                    Ok(appended) => return Ok(PutRecordOutput::new(shard.origin(), appended)),
-                    Err(refusal) => refused = Some((shard, refusal)),
-                }
+        if is_short(key)
+            && self.surely_fits(key, data.as_slice().len())
+            && let Some(shard) = self.seen_shard(key, known)
+        {
+            let settings = self.stream.settings();
+            let copied = copied.and_then(|copied| shard.append_copy(settings, key, copied));
+            let appended = match copied {
+                Some(appended) => Ok(appended),
+                None => shard.append(self.now(), key, &mut data.payload(key.len())),
+            };
+            match appended {
+                Ok(appended) => return Ok(PutRecordOutput::new(shard.origin(), appended)),
+                Err(refusal) => refused = Some((shard, refusal)),
             }
         }
         self.put_slowly(key, known, data, refused)
@@ -315,7 +316,7 @@ impl<'a> Inlet<'a> {
 
     #[inline]
     pub(super) fn now(self) -> Timestamp {
-        self.stream.settings().clock.now()
+        self.stream.settings().now()
     }
 
     pub(super) fn settled(self) -> Known {

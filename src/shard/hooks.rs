@@ -126,7 +126,7 @@ impl Shard {
             // The hooks may have deleted the stream, or closed the shard, or let time pass.
             core.settings.settle()?;
             let closing = core.closing.get();
-            self.read_at(core.settings.clock.now(), (&mut at, limit), closing, tally)
+            self.read_at(core.settings.now(), (&mut at, limit), closing, tally)
         })?;
         *cursor = at;
         Ok(batch)

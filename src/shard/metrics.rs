@@ -43,7 +43,7 @@ impl Shard {
     /// The shard's figures of now. Trims what has expired; takes the shard's lock for a moment.
     pub fn metrics(&self) -> ShardMetrics {
         self.settle();
-        let now = self.core.settings.clock.now();
+        let now = self.core.settings.now();
         let cutoff = self.core.settings.cutoff(now);
         let given = self.core.reads.given();
         self.look(&mut Aftermath::default(), |core, state| {

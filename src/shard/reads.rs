@@ -69,7 +69,7 @@ impl Shard {
 
     fn cursor_now(&self, position: StartingPosition) -> Result<Cursor, Error> {
         if self.core.reads.limiter.is_some() {
-            let now = self.core.settings.clock.now();
+            let now = self.core.settings.now();
             self.limit_read(now, ReadLimiter::try_get_shard_iterator)?;
         }
         self.cursor_apart(position)
@@ -86,7 +86,7 @@ impl Shard {
                 Cursor::at(self.place_of(number, true)?)
             }
             StartingPosition::AtTimestamp(timestamp) => {
-                let now = self.core.settings.clock.now();
+                let now = self.core.settings.now();
                 if timestamp > now {
                     return Err(Error::TimestampInFuture { timestamp, now });
                 }
@@ -137,7 +137,7 @@ impl Shard {
             return Ok(RecordBatch::empty(core.origin));
         }
         cursor.prefetch();
-        self.read_at(core.settings.clock.now(), (cursor, limit), closing, tally)
+        self.read_at(core.settings.now(), (cursor, limit), closing, tally)
     }
 
     pub(super) fn read_at(
@@ -187,7 +187,7 @@ impl Shard {
         core.settings.settle()?;
         // Before `next` is looked at, as above.
         let closing = core.closing.get();
-        let now = core.settings.clock.now();
+        let now = core.settings.now();
         Ok(self.read_within(now, (cursor, limit), closing, tally))
     }
 

@@ -8,7 +8,7 @@ impl Shard {
     /// The records that a reader could read now, the oldest first.
     pub(crate) fn retained(&self) -> Vec<Record> {
         let core = &*self.core;
-        let cutoff = core.settings.cutoff(core.settings.clock.now());
+        let cutoff = core.settings.cutoff(core.settings.now());
         let limit = ReadLimit {
             records: GET_RECORDS_LIMIT_MAX as u64,
             bytes: GET_RECORDS_BYTES_MAX as u64,

@@ -94,7 +94,7 @@ impl Stream {
     pub fn describe(&self) -> StreamDescription {
         // In this order: an update that ends in between shows as one that has not, with what it brought.
         let status = self.status();
-        let (shards, open_shard_count) = self.visible_shards(self.settings().clock.now());
+        let (shards, open_shard_count) = self.visible_shards(self.settings().now());
         StreamDescription {
             name: self.name().to_owned(),
             status,

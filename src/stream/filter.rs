@@ -41,7 +41,7 @@ impl Stream {
 
     /// Lists shards with what came of them.
     pub(crate) fn list_lineages(&self, filter: ShardFilter) -> Result<ShardsNow, Error> {
-        let now = self.settings().clock.now();
+        let now = self.settings().now();
         match self.status_at(now) {
             Some(StreamStatus::Active | StreamStatus::Updating) => {}
             Some(status) => {

@@ -143,7 +143,7 @@ impl Stream {
         created_after_secs: Option<u64>,
     ) -> Self {
         let settings = Arc::new(settings);
-        let now = settings.clock.now();
+        let now = settings.now();
         let count = NonZeroU32::new(shard_count).expect("the builder has checked it");
         let created_secs = created_after_secs.map_or(0, |after| after.saturating_add(1));
         let created_secs = created_secs.max(now.as_secs());
@@ -197,7 +197,7 @@ impl Stream {
     /// [`Error::InvalidSetting`]; [`Error::StreamNotActive`] or [`Error::StreamNotFound`].
     pub fn set_retention(&self, retention: Duration) -> Result<(), Error> {
         check_retention(retention)?;
-        let now = self.settings().clock.now();
+        let now = self.settings().now();
         let mut held = self.active(now)?;
         let Held { control, aftermath } = &mut held;
         for shard in control.shards() {
@@ -222,7 +222,7 @@ impl Stream {
     /// [`Error::InvalidSetting`]; [`Error::StreamNotActive`] or [`Error::StreamNotFound`].
     pub fn set_record_bytes_max(&self, bytes: usize) -> Result<(), Error> {
         check_record_bytes_max(bytes)?;
-        let held = self.active(self.settings().clock.now())?;
+        let held = self.active(self.settings().now())?;
         self.settings().set_record_bytes_max(bytes);
         for shard in held.control.shards() {
             shard.apply_record_bytes_max();
@@ -240,7 +240,7 @@ impl Stream {
     /// call; a program that ends in good order needs one. [`close_on_drop`](Self::close_on_drop)
     /// does it in any case.
     pub fn close(&self) {
-        let now = self.settings().clock.now();
+        let now = self.settings().now();
         let mut held = self.control(now);
         let Held { control, aftermath } = &mut held;
         control.closed = true;
@@ -257,7 +257,7 @@ impl Stream {
     /// Takes the stream away: calls fail from now on, waiting readers wake, memory is released; the
     /// latter two when what is returned is dropped.
     pub(crate) fn delete(&self) -> Aftermath {
-        let now = self.settings().clock.now();
+        let now = self.settings().now();
         let mut held = self.control(now);
         let Held { control, aftermath } = &mut held;
         if !self.settings().is_deleted() {
@@ -296,7 +296,7 @@ impl Stream {
     /// Its state; always [`Active`](StreamStatus::Active) unless a [`Registry`](crate::Registry)
     /// with a delay made it, or deleted it.
     pub fn status(&self) -> StreamStatus {
-        self.status_at(self.settings().clock.now())
+        self.status_at(self.settings().now())
             .unwrap_or(StreamStatus::Deleting)
     }
 
@@ -317,7 +317,7 @@ impl Stream {
 
     /// Whether it was deleted, long enough ago.
     pub(crate) fn is_gone(&self) -> bool {
-        self.status_at(self.settings().clock.now()).is_none()
+        self.status_at(self.settings().now()).is_none()
     }
 
     /// Its state at a time; `None` once it is gone.
@@ -330,7 +330,7 @@ impl Stream {
     /// Each may be split, merged or closed before it is looked at; for the open shards of one moment
     /// use [`list_shards`](Self::list_shards) with [`ShardFilter::AtLatest`].
     pub fn shards(&self) -> Vec<Shard> {
-        self.visible_shards(self.settings().clock.now()).0
+        self.visible_shards(self.settings().now()).0
     }
 
     /// The shard with an id.
@@ -341,7 +341,7 @@ impl Stream {
     pub fn shard(&self, shard_id: impl Borrow<ShardId>) -> Result<Shard, Error> {
         self.settings().check_not_deleted()?;
         let shard_id = *shard_id.borrow();
-        let now = self.settings().clock.now();
+        let now = self.settings().now();
         let control = &self.control(now).control;
         let created = control.phase.status() != Some(StreamStatus::Creating);
         let lineage = control.shards.get(&shard_id).filter(|_| created);
@@ -363,7 +363,7 @@ impl Stream {
                 .known_hash_key()
                 .unwrap_or_else(|| HashKey::of(key))
         };
-        drop(self.control(self.settings().clock.now()));
+        drop(self.control(self.settings().now()));
         let routing = self.routing().routing;
         match routing.shard_of(hash_key) {
             Some(shard) => Ok(shard.clone()),

@@ -41,7 +41,7 @@ impl Stream {
     ///
     /// [`Error::StreamNotActive`] or [`Error::StreamNotFound`].
     pub(crate) fn begin_update(&self) -> Result<(), Error> {
-        let now = self.settings().clock.now();
+        let now = self.settings().now();
         let mut held = self.active(now)?;
         let delay = self.inner.delay.duration;
         held.control.phase = Phase::begin(StreamStatus::Updating, now, delay);
@@ -54,6 +54,6 @@ impl Stream {
     ///
     /// [`Error::StreamNotActive`] or [`Error::StreamNotFound`].
     pub(crate) fn check_active(&self) -> Result<(), Error> {
-        self.active(self.settings().clock.now()).map(drop)
+        self.active(self.settings().now()).map(drop)
     }
 }

@@ -132,7 +132,7 @@ impl Stream {
     /// [`Error::SequenceNumberForSubscription`]; [`Error::TimestampInFuture`];
     /// [`Error::StreamNotActive`], [`Error::StreamNotFound`].
     pub fn subscribe(&self, position: StartingPosition) -> Result<Subscription, Error> {
-        let now = self.settings().clock.now();
+        let now = self.settings().now();
         let (filter, cursor): (_, &dyn Fn(&Shard) -> Cursor) = match position {
             StartingPosition::TrimHorizon => (ShardFilter::FromTrimHorizon, &|shard| {
                 shard.horizon_cursor(now)

@@ -257,7 +257,7 @@ impl<W: Write> Capture<W> {
     /// [`Error::ReadThrottled`]: what was not written will be by the next call;
     /// [`CaptureError::ShardExpired`] if this was called too seldom.
     pub fn catch_up(&mut self) -> Result<CaptureSummary, CaptureError> {
-        self.write_until(self.stream.settings().clock.now())?;
+        self.write_until(self.stream.settings().now())?;
         self.output.flush()?;
         Ok(self.summary)
     }

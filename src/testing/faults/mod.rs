@@ -319,7 +319,7 @@ impl Plan {
                     action.run(asked.shard).err()
                 }
             };
-            let at = asked.shard.settings().clock.now();
+            let at = asked.shard.settings().now();
             self.remember(asked, at, decided, refused);
         }
     }
