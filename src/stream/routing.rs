@@ -69,7 +69,9 @@ impl Routing {
     }
 
     /// The shard that takes a key; as [`index_of`](Self::index_of).
-    #[inline]
+    ///
+    /// Always inlined: nearly each put asks once (a fiftieth of it).
+    #[inline(always)]
     pub(crate) fn shard_of(&self, hash_key: impl FnOnce() -> HashKey) -> Option<&Shard> {
         match self.only_shard() {
             None => Some(self.shard(self.index_of(hash_key)?)),
