@@ -1,7 +1,7 @@
 //! Reading a chunk: its frames, one by one, and the memory that they lie in.
 
 use std::ops::Range;
-use std::{ptr, slice};
+use std::slice;
 
 use bytes::Bytes;
 
@@ -9,8 +9,8 @@ use crate::log::chunk::{Chunk, Extent, Header, UNIT_BYTES, handle_in, prefetch};
 use crate::record::{Origin, RecordView};
 use crate::sync::Arc;
 
-/// How far ahead of the frames that are read memory is fetched. Where one frame ends is known only once its header is there: this takes two
-/// fifths off a long replay; half as far takes a tenth less off.
+/// How far ahead of the frames that are read memory is fetched. Where one frame ends is known only once its
+/// header is there: this takes two fifths off a long replay; half as far takes a tenth less off.
 const READ_AHEAD_UNITS: usize = 512;
 
 /// One record as it lies in its chunk.
@@ -153,7 +153,11 @@ impl<'a> Frames<'a> {
         let at = self.at.units as usize;
         let header = self.units.get(at)?;
         self.chunk.units.note_read(at..at + 1);
-        prefetch(ptr::from_ref(header).wrapping_add(READ_AHEAD_UNITS));
+        // Not beyond the end: a line that is about to be written would be taken away from the writer, who has
+        // to fetch it back (a tenth of a put with a reader at the tip).
+        if let Some(ahead) = self.units.get(at + READ_AHEAD_UNITS) {
+            prefetch(ahead);
+        }
         Some(Frame {
             chunk: self.chunk,
             units: self.units,
