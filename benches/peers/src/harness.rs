@@ -1,5 +1,8 @@
 //! The method: contenders take turns within one run, in many short rounds, and are compared round
 //! by round, so that whatever else the machine does hits all of them alike.
+//!
+//! Where memory is written that was written before, a turn begins with as much as fills it, which is not
+//! timed: so nobody pays for what those before had in the cache.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -35,6 +38,9 @@ impl Options {
 
 /// What one contender does in a round.
 pub trait Contest {
+    /// What a turn begins with, and is not timed.
+    fn warm_up(&mut self) {}
+
     /// Runs a round; says what one record cost.
     fn round(&mut self) -> f64;
 
@@ -170,6 +176,7 @@ pub fn run(name: &'static str, mut workload: Workload, options: &Options) -> Res
         for turn in 0..contenders.len() {
             // Each round begins with another, so that nobody always comes after the same.
             let index = (round + turn) % contenders.len();
+            contenders[index].contest.warm_up();
             let value = contenders[index].contest.round();
             if round >= WARM_UP_ROUNDS {
                 rows[index].values.push(value);
