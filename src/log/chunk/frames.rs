@@ -122,13 +122,28 @@ pub(crate) struct Frames<'a> {
     /// Those of the chunk up to the end of the last frame.
     units: &'a [u64],
     at: Extent,
+    /// Unit from which on nothing is fetched ahead.
+    fetched_to: usize,
 }
 
 impl<'a> Frames<'a> {
     /// Those of a chunk from an extent on; `units` are its units up to the end of the last.
     #[inline]
-    pub(super) const fn new(chunk: &'a Chunk, units: &'a [u64], at: Extent) -> Self {
-        Self { chunk, units, at }
+    pub(super) fn new(chunk: &'a Chunk, units: &'a [u64], at: Extent) -> Self {
+        // A line that is about to be written would be taken away from the writer, who has to fetch it back (a
+        // tenth of a put with a reader at the tip). Behind a full chunk often lies the next (a twentieth of
+        // a long replay).
+        let fetched_to = if chunk.is_full() {
+            usize::MAX
+        } else {
+            units.len()
+        };
+        Self {
+            chunk,
+            units,
+            at,
+            fetched_to,
+        }
     }
 
     /// The record that the next frame holds.
@@ -153,10 +168,9 @@ impl<'a> Frames<'a> {
         let at = self.at.units as usize;
         let header = self.units.get(at)?;
         self.chunk.units.note_read(at..at + 1);
-        // Not beyond the end: a line that is about to be written would be taken away from the writer, who has
-        // to fetch it back (a tenth of a put with a reader at the tip).
-        if let Some(ahead) = self.units.get(at + READ_AHEAD_UNITS) {
-            prefetch(ahead);
+        let ahead = at + READ_AHEAD_UNITS;
+        if ahead < self.fetched_to {
+            prefetch(self.units.as_ptr().wrapping_add(ahead));
         }
         Some(Frame {
             chunk: self.chunk,

@@ -321,6 +321,12 @@ impl Chunk {
         })
     }
 
+    /// Whether it is no longer open, as far as is known: a hint. A model is spared the look.
+    #[inline]
+    fn is_full(&self) -> bool {
+        !MODELLED && self.sealed_extent.load(Ordering::Relaxed) != 0
+    }
+
     pub(crate) fn has_handles(&self) -> bool {
         self.slots.load(Ordering::Relaxed) != 0
     }
