@@ -1,7 +1,7 @@
 //! Reading a chunk: its frames, one by one, and the memory that they lie in.
 
 use std::ops::Range;
-use std::slice;
+use std::{ptr, slice};
 
 use bytes::Bytes;
 
@@ -122,27 +122,22 @@ pub(crate) struct Frames<'a> {
     /// Those of the chunk up to the end of the last frame.
     units: &'a [u64],
     at: Extent,
-    /// Unit from which on nothing is fetched ahead.
-    fetched_to: usize,
+    /// How far ahead of the frames that are read memory is fetched, in units.
+    ahead: usize,
 }
 
 impl<'a> Frames<'a> {
     /// Those of a chunk from an extent on; `units` are its units up to the end of the last.
     #[inline]
     pub(super) fn new(chunk: &'a Chunk, units: &'a [u64], at: Extent) -> Self {
-        // A line that is about to be written would be taken away from the writer, who has to fetch it back (a
-        // tenth of a put with a reader at the tip). Behind a full chunk often lies the next (a twentieth of
-        // a long replay).
-        let fetched_to = if chunk.is_full() {
-            usize::MAX
-        } else {
-            units.len()
-        };
+        // Of an open chunk that would be lines that are about to be written: taken away from the writer, who has to
+        // fetch them back (a tenth of a put with a reader at the tip).
+        let ahead = if chunk.is_full() { READ_AHEAD_UNITS } else { 0 };
         Self {
             chunk,
             units,
             at,
-            fetched_to,
+            ahead,
         }
     }
 
@@ -168,10 +163,7 @@ impl<'a> Frames<'a> {
         let at = self.at.units as usize;
         let header = self.units.get(at)?;
         self.chunk.units.note_read(at..at + 1);
-        let ahead = at + READ_AHEAD_UNITS;
-        if ahead < self.fetched_to {
-            prefetch(self.units.as_ptr().wrapping_add(ahead));
-        }
+        prefetch(ptr::from_ref(header).wrapping_add(self.ahead));
         Some(Frame {
             chunk: self.chunk,
             units: self.units,
