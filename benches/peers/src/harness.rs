@@ -30,6 +30,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// The same, with each thread on a core of its own, as far as there are so many.
+    pub fn pinned(&self) -> Self {
+        Self { pin: true, ..*self }
+    }
+
     /// How many records a round has.
     pub fn count(&self, full: usize) -> usize {
         if self.quick { full / 5 } else { full }

@@ -1,4 +1,5 @@
-//! There and back again between two threads, one record at a time: the median of the trips.
+//! There and back again between two threads, one record at a time: the median of the trips. Each has a core
+//! of its own.
 
 use std::hint;
 use std::sync::Arc;
@@ -91,7 +92,7 @@ struct Field {
 impl Field {
     fn new(options: &Options) -> Self {
         Self {
-            options: *options,
+            options: options.pinned(),
             records: repeating(options, 100),
             contenders: Vec::new(),
         }

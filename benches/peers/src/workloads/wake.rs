@@ -1,4 +1,7 @@
 //! From the put to a reader that was asleep: the median of the latencies.
+//!
+//! Each of the two has a core of its own. Where both share one, as may happen for a whole round, a wake-up
+//! is a switch to another thread and takes a tenth.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,7 +84,7 @@ struct Field {
 impl Field {
     fn new(options: &Options) -> Self {
         Self {
-            options: *options,
+            options: options.pinned(),
             records: repeating(options, 100),
             contenders: Vec::new(),
         }
