@@ -6,7 +6,7 @@ use crate::clock::{Clock, Timestamp, counted};
 use crate::sync::LazyLock;
 
 /// The clock of the operating system; the default of every stream. It is read for each put, which is a
-/// quarter of a put or more; a [`TickingClock`](crate::TickingClock) spares that. How it is read, and what
+/// fifth of a put or more; a [`TickingClock`](crate::TickingClock) spares that. How it is read, and what
 /// else was tried, is told in the [manual](crate::manual::speed#the-clock).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SystemClock;

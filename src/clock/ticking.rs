@@ -29,7 +29,7 @@ use crate::sync::{AtomicBool, AtomicU64, Ordering, OwnLine, PlainArc as Arc, spa
 ///
 /// # What it gains, and what it costs
 ///
-/// A put is spared what [`SystemClock`] costs, 8 ns where the processor's counter helps it and some
+/// A put is spared what [`SystemClock`] costs, 6 ns where the processor's counter helps it and some
 /// tens of nanoseconds elsewhere: asking this one is a load from memory. It costs a thread that wakes up a
 /// thousand times a second, and exactness: it is behind the system's time by up to the period and the
 /// time until the thread gets its turn, which on a busy machine may be many milliseconds. So much earlier
