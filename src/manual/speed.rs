@@ -43,8 +43,8 @@
 //!   lately; for a new one an MD5, in three quarters of the time that the last row says of the `md-5` crate.
 //!
 //! The records that are retained here fit the second cache. Of 65,536, which do not (`--capacity 65536`), a put takes as
-//! long, and one in a batch half as long again. Of 1,024, that is, of less than 256 KiB, which are trimmed record by
-//! record, a put takes a quarter more.
+//! long, and one in a batch half as long again. Of 2,048, in less than 256 KiB, which are trimmed record by record, a
+//! put takes a quarter more to twice as long.
 //!
 //! # Where a peer is ahead, and what for
 //!

@@ -14,7 +14,7 @@ use lexopt::ValueExt;
 use crate::harness::Options;
 use crate::machine::Machine;
 use crate::records::DataKind;
-use crate::workloads::{ALL, Spec};
+use crate::workloads::{ALL, CAPACITY_MIN, Spec};
 
 mod contenders;
 #[path = "../../endpoint.rs"]
@@ -42,8 +42,9 @@ options:
   --quick        5 rounds of a fifth of the length: to see that it works, not for figures
   --data KIND    shared (a clone of shared Bytes, the default), static (no reference count),
                  fresh (allocated and copied for each record)
-  --capacity N   how many records each has room for to which is only appended, a power of two;
-                 8192 unless set: out of the first cache, within the second, which no neighbour shares
+  --capacity N   how many records each has room for to which is only appended, a power of two from
+                 2048 on; 8192 unless set: out of the first cache, within the second, which no
+                 neighbour shares
   --only PART    keeps brooklet and the contenders of which the name has this part
   --pin          pins threads to cores
   --json FILE    writes every figure, a line of JSON for each contender
@@ -123,8 +124,9 @@ fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
             }
             Long("capacity") => {
                 options.capacity = parser.value()?.parse()?;
-                if !options.capacity.is_power_of_two() {
-                    return Err("the capacity has to be a power of two".into());
+                if options.capacity < CAPACITY_MIN || !options.capacity.is_power_of_two() {
+                    let asked = format!("a power of two, from {CAPACITY_MIN} on");
+                    return Err(format!("the capacity has to be {asked}").into());
                 }
             }
             Long("only") => only = Some(parser.value()?.string()?),

@@ -18,10 +18,11 @@ use crate::contenders::{
 };
 use crate::harness::{Bar, Contender, Contest, Goal, Options, Workload, per_record};
 use crate::records::{Records, Tally};
-use crate::workloads::{BATCH, repeating};
+use crate::workloads::{BATCH, CAPACITY_MIN, repeating};
 
 /// Records of a block: as many as are appended before the clock stops for the emptying.
 const BLOCK: usize = 4 * BATCH;
+const _: () = assert!(BLOCK <= CAPACITY_MIN);
 const COUNT: usize = 50_000;
 /// ferrokinesis is slow enough to be measured with fewer.
 const FERRO_COUNT: usize = 2_000;

@@ -18,6 +18,8 @@ mod wire;
 /// Room for so many records, for whoever has a bound, where somebody reads: more than a round has, so
 /// that no reader of a log is overtaken.
 const CAPACITY: usize = 1 << 16;
+/// Room for so many at least, where nobody reads: what is appended before all is read.
+pub const CAPACITY_MIN: usize = 1 << 11;
 /// How many records a batch has: as many as `PutRecords` takes.
 const BATCH: usize = 500;
 const SMALL: usize = 100;
