@@ -42,16 +42,16 @@
 //! - **Routing**: 6 ns for a key that is hashed already, 12 more for text that the thread has put
 //!   lately; for a new one an MD5, in three quarters of the time that the last row says of the `md-5` crate.
 //!
-//! The records that are retained here fit the second cache. Of 65,536, which do not (`--capacity 65536`), a put takes as
-//! long, and one in a batch half as long again. Of 2,048, in less than 256 KiB, which are trimmed record by record, a
-//! put takes a quarter more to twice as long.
+//! The records that are retained here fit the second cache. Of 65,536, which do not (`--capacity 65536`), a put takes
+//! as long, and one in a batch half as long again. Of 2,048, in less than 256 KiB, which are trimmed record by record,
+//! a put takes a quarter more to twice as long.
 //!
 //! # Where a peer is ahead, and what for
 //!
-//! All workloads of one run, on both cores of the same machine, the same day; cost of one record in nanoseconds. A target is
-//! what this project would like to take, as a share of that peer's time; the command prints all 41, of which 26 were met in
-//! each of three runs. These were not; the last column is what brooklet cannot be without, each measured by itself. Where
-//! that alone is about the target or more, the target asks for another promise, or another machine.
+//! All workloads of one run, on both cores of the same machine, the same day; cost of one record in nanoseconds. A
+//! target is what this project would like to take, as a share of that peer's time; the command prints all 41, of which
+//! 26 were met in each of three runs. These were not; the last column is what brooklet cannot be without, each measured
+//! by itself. Where that alone is about the target or more, the target asks for another promise, or another machine.
 //!
 //! | workload | brooklet | the peer | target | what a record costs here in any case |
 //! | --- | --- | --- | --- | --- |
@@ -66,14 +66,14 @@
 //! | a pipe, batches, owned records | 37 | disruptor 23 | 23 | a handle for each record: 22 |
 //! | a pipe, batches, 1 KiB, views | 47 | disruptor 23 | 9 | a handle that is kept: 22 |
 //! |  | 47 | crossbeam 44 | 10 | the same |
-//! | a pipe, batches, 1 KiB, owned records | 72 | disruptor 23 | 23 | two handles: 44 |
+//! | a pipe, batches, 1 KiB, owned records | 72 | disruptor 23 | 23 | a handle for each record in each of the two threads: 22 |
 //! | four producers, four readers, all cores | 112 | crossbeam 144 | 58 | a lock, the copy, two cache lines from core to core |
 //! | replay, views | 10.6 | the log by hand 31.4 | 10.5 (met in one run of three) | reading 120 bytes of memory: 9.2 |
 //! | a round trip | 839 | crossbeam 733 | 431 | a cache line there and back: 541 |
 //! | waking a `select!` (a target met in one run of three) | 30,200 | a bare unpark 27,400 | 30,100 | a bare `select!`: 28,000 |
 //!
-//! A handle is a `Bytes` that is cloned and dropped: two locked instructions, which is all that a disruptor or a channel
-//! does here. So of these, one put at a time against the disruptor is 6 % off with all that it carries, and level with it
+//! A handle is a `Bytes` that is cloned and dropped: two locked instructions, which is nearly all that a disruptor or a
+//! channel does here. Of these, one put at a time against the disruptor is 6 % off with all that it carries, and level with it
 //! with a [`TickingClock`] (0.77 times 1.33).
 //!
 //! # Cheaper puts
