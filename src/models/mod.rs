@@ -133,9 +133,9 @@ fn large(n: u8) -> Bytes {
 fn put<'a>(shard: &Shard, data: impl Into<Data<'a>>) -> Result<Appended, Refusal> {
     let mut data = data.into();
     let copied = data.copied(1);
-    match copied.and_then(|copied| shard.append_copy(shard.settings(), "k", copied)) {
-        Some(appended) => Ok(appended),
-        None => shard.append(NOW, "k", &mut data.payload(1)),
+    match copied.map(|copied| shard.append_copy(shard.settings(), "k", copied)) {
+        Some(Ok(appended)) => Ok(appended),
+        _ => shard.append(NOW, "k", &mut data.payload(1)),
     }
 }
 

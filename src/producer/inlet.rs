@@ -89,9 +89,10 @@ impl<'a> Inlet<'a> {
             && let Some(shard) = self.seen_shard(key, known)
         {
             let settings = self.stream.settings();
-            let copied = copied.and_then(|copied| shard.append_copy(settings, key, copied));
+            let copied = copied.map(|copied| shard.append_copy(settings, key, copied));
             let appended = match copied {
-                Some(appended) => Ok(appended),
+                Some(Ok(appended)) => Ok(appended),
+                Some(Err(now)) => shard.append(now, key, &mut data.payload(key.len())),
                 None => shard.append(self.now(), key, &mut data.payload(key.len())),
             };
             match appended {

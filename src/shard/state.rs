@@ -87,7 +87,8 @@ impl Appended {
 
 impl Shard {
     /// Appends one record, if that is a matter of copying it: nearly each put is, and takes two thirds of
-    /// the instructions like this. Otherwise it does nothing, and [`append`](Self::append) sees to it.
+    /// the instructions like this. Otherwise it says what time it is and does nothing, and
+    /// [`append`](Self::append) sees to it.
     ///
     /// Never inlined: it is short to call, since all of it fits registers. The settings are its own: whoever
     /// calls it has them at hand.
@@ -97,29 +98,29 @@ impl Shard {
         settings: &Settings,
         key: &str,
         data: &[u8],
-    ) -> Option<Appended> {
+    ) -> Result<Appended, Timestamp> {
         let core = &*self.core;
         if core.checks_puts {
-            return None;
+            return Err(settings.now());
         }
         // Right before the lock, and not a step earlier: to read the processor's counter waits for what is
         // under way, and so does taking the lock. Like this they wait once (a tenth of a put).
         let now = settings.now();
         let mut state = core.state.lock();
         if state.may_refuse {
-            return None;
+            return Err(now);
         }
         let appended = state
             .writer
             .append_copy(&core.log, now.as_millis(), key, data);
-        let (place, arrival_ms) = appended?;
+        let (place, arrival_ms) = appended.ok_or(now)?;
         if state.waiting || state.writer.has_retired() {
             let wake = state.waiting;
             let leftover = state.take_leftover(wake);
             drop(state);
             leftover.settle(self);
         }
-        Some(Appended::new(place, arrival_ms))
+        Ok(Appended::new(place, arrival_ms))
     }
 
     /// Appends one record, or leaves its data as it was. `now` is the stream's time.
