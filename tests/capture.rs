@@ -1044,6 +1044,57 @@ fn a_capture_while_records_are_put_has_each_of_them() {
     assert_eq!(by_key(&replayed), by_key(&stream));
 }
 
+/// An output that does something else once it is first written to.
+struct Meanwhile<F: FnOnce()> {
+    file: Vec<u8>,
+    act: Option<F>,
+}
+
+impl<F: FnOnce()> Write for Meanwhile<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(act) = self.act.take() {
+            act();
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The shard without records was looked at, and found open, before the capture came to see that the other one
+/// was split after it.
+#[test]
+fn reshards_that_happen_while_it_is_written_are_captured_in_their_order() {
+    let builder = Stream::builder("orders").shard_count(2);
+    let stream = builder.clock(clock()).build().expect("it is valid");
+    let producer = stream.producer();
+    let [first, second] = [0, 1].map(|shard| stream.shards()[shard].hash_key_range());
+    for n in 0..100 {
+        // More than is gathered before it is written.
+        let entry = PutEntry::new("a", vec![n; 200]).explicit_hash_key(second.start());
+        producer.put_entry(entry).expect("it is put");
+    }
+    let act = || {
+        for (shard, range) in [(0, first), (1, second)] {
+            let split = stream.split_shard(id(shard), range.midpoint());
+            split.expect("it is open");
+        }
+    };
+    let output = Meanwhile {
+        file: Vec::new(),
+        act: Some(act),
+    };
+    let mut capture = Capture::new(&stream, output).expect("it can be read");
+    capture.catch_up().expect("it can be read");
+    let (summary, output) = capture.finish().expect("it can be read");
+    assert!(output.act.is_none());
+    assert_eq!((summary.records, summary.reshards), (100, 2));
+    let (_, report) = replayed(&String::from_utf8(output.file).expect("text"));
+    assert_eq!((report.records, report.reshards), (100, 2));
+}
+
 /// Not used up by a bounded line: the reader takes a `BufRead` of any kind.
 #[test]
 fn any_source_of_lines_will_do() {

@@ -26,13 +26,15 @@
 //!
 //! 1. **Records of a shard, and of a partition key, stand in their order.** Each shard is read by an
 //!    iterator of its own; children are begun once the parents' reshard was written.
-//! 2. **Nothing is left out in silence.** What was trimmed is a line, what was cut off is an error.
-//! 3. **A replay of the same speed is the same stream**, to the byte: shards, arrival times and, if
+//! 2. **Reshards stand in their order**, which that of the shards' numbers is, also if they happen while a
+//!    capture is written: once one is seen, all shards are looked at again before it is written.
+//! 3. **Nothing is left out in silence.** What was trimmed is a line, what was cut off is an error.
+//! 4. **A replay of the same speed is the same stream**, to the byte: shards, arrival times and, if
 //!    the capture begins with the stream, sequence numbers. `tests/capture.rs` captures the replay
 //!    again and compares the files.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashSet, VecDeque};
 use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -97,6 +99,8 @@ pub struct Capture<W: Write> {
     sources: BTreeMap<ShardId, Source>,
     /// What each source has next, the earliest first.
     next: BinaryHeap<Reverse<Head>>,
+    /// Looks at all shards that have begun.
+    looks: u64,
     line: Vec<u8>,
     summary: CaptureSummary,
     closed: Option<Timestamp>,
@@ -125,6 +129,8 @@ struct Source {
     missed: u64,
     ended: bool,
     children: Vec<ChildShard>,
+    /// How many looks at all shards had begun when it was found to have ended.
+    ended_in_look: u64,
     /// All its records were written, and it was closed.
     is_done: bool,
 }
@@ -231,6 +237,7 @@ impl<W: Write> Capture<W> {
             output: BufWriter::new(output),
             sources,
             next: BinaryHeap::new(),
+            looks: 0,
             line: Vec::new(),
             summary: CaptureSummary::default(),
             closed: None,
@@ -284,20 +291,38 @@ impl<W: Write> Capture<W> {
     /// Writes what came up to a time.
     fn write_until(&mut self, until: Timestamp) -> Result<(), CaptureError> {
         self.next.clear();
-        let all: Vec<_> = self.sources.keys().copied().collect();
-        for shard_id in all {
-            self.look_at(shard_id)?;
-        }
+        self.look_at_rest()?;
         while let Some(Reverse(head)) = self.next.pop() {
             if head.at > until {
                 break;
             }
-            if head.is_reshard {
-                self.end_shard(head)?;
-            } else {
+            if !head.is_reshard {
                 self.write_record(head.shard_id)?;
                 self.look_at(head.shard_id)?;
+            } else if self.is_seen_in_this_look(head.shard_id) {
+                // Shards that were looked at before it was seen may have been resharded before it was.
+                self.next.push(Reverse(head));
+                self.look_at_rest()?;
+            } else {
+                self.end_shard(head)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Whether a shard was found to have ended since the last look at all began.
+    fn is_seen_in_this_look(&self, shard_id: ShardId) -> bool {
+        let source = self.sources.get(&shard_id);
+        source.is_some_and(|source| source.ended_in_look == self.looks)
+    }
+
+    /// Looks at all shards of which nothing is among what is next.
+    fn look_at_rest(&mut self) -> Result<(), CaptureError> {
+        self.looks += 1;
+        let known: HashSet<_> = self.next.iter().map(|head| head.0.shard_id).collect();
+        let all: Vec<_> = self.sources.keys().copied().collect();
+        for shard_id in all.iter().filter(|shard_id| !known.contains(shard_id)) {
+            self.look_at(*shard_id)?;
         }
         Ok(())
     }
@@ -307,7 +332,11 @@ impl<W: Write> Capture<W> {
         let Some(source) = self.sources.get_mut(&shard_id) else {
             return Ok(());
         };
+        let had_ended = source.ended;
         source.pull()?;
+        if !had_ended {
+            source.ended_in_look = self.looks;
+        }
         if source.missed > 0 {
             write_missed(&mut self.line, shard_id, source.missed);
             self.output.write_all(&self.line)?;
@@ -416,6 +445,7 @@ impl Source {
             missed: 0,
             ended: false,
             children: Vec::new(),
+            ended_in_look: 0,
             is_done: false,
         })
     }
