@@ -1095,6 +1095,23 @@ fn reshards_that_happen_while_it_is_written_are_captured_in_their_order() {
     assert_eq!((report.records, report.reshards), (100, 2));
 }
 
+/// Each look at an idle shard counts, however often another one was split.
+#[test]
+fn a_shard_that_does_nothing_is_looked_at_once() {
+    let limits = Limits::unlimited().get_records_per_second(Some(2));
+    let builder = Stream::builder("orders").shard_count(2).limits(limits);
+    let stream = builder.clock(clock()).build().expect("it is valid");
+    let mut lowest = id(0);
+    for _ in 0..6 {
+        let shard = stream.shard(lowest).expect("it is there");
+        let split = stream.split_shard(lowest, shard.hash_key_range().midpoint());
+        split.expect("it is open");
+        lowest = id(u32::try_from(stream.shards().len()).expect("few") - 2);
+    }
+    let summary = capture(&stream, io::sink()).expect("no limit holds it up");
+    assert_eq!(summary.reshards, 6);
+}
+
 /// Not used up by a bounded line: the reader takes a `BufRead` of any kind.
 #[test]
 fn any_source_of_lines_will_do() {

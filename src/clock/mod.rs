@@ -68,7 +68,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Whether it says what [`SystemClock`] does.
+    /// Whether it says what [`SystemClock`] does, which is read in its place then.
     #[doc(hidden)]
     fn is_system(&self) -> bool {
         false

@@ -392,7 +392,7 @@ fn a_batch_that_is_over_the_capacity_stays_within_it_all_the_same() {
         for (capacity_bytes, chunks_max) in [
             (32 * 1024, 20),
             (142 * 1024 - 500, 20),
-            (258 * 1024 - 500, 66),
+            (514 * 1024 - 500, 67),
         ] {
             let mut pair = Pair::new(u64::MAX, capacity_bytes, 1_000_000);
             for _ in 0..before {
@@ -451,7 +451,7 @@ fn what_arrived_at_the_cutoff_itself_is_kept_though_its_whole_chunk_did() {
 #[test]
 fn a_chunk_is_a_64th_of_the_log_at_most_and_of_a_small_log_an_eighth() {
     for kib in [
-        1, 15, 16, 17, 100, 255, 256, 257, 320, 1_000, 4_095, 4_096, 5_000,
+        1, 15, 16, 17, 100, 511, 512, 513, 640, 1_000, 4_095, 4_096, 5_000,
     ] {
         let mut pair = Pair::new(u64::MAX, kib * 1024, 1_000_000);
         let mut largest = 0;
@@ -459,7 +459,7 @@ fn a_chunk_is_a_64th_of_the_log_at_most_and_of_a_small_log_an_eighth() {
             pair.put(100);
             largest = largest.max(pair.open_chunk().capacity_bytes());
         }
-        let parts = if kib < 256 { 8 } else { 64 };
+        let parts = if kib < 512 { 8 } else { 64 };
         let part = usize::try_from(kib * 1024 / parts).expect("it is small");
         let units = part / chunk::CHUNK_BYTES_MIN;
         let bound =
@@ -470,7 +470,7 @@ fn a_chunk_is_a_64th_of_the_log_at_most_and_of_a_small_log_an_eighth() {
 
 #[test]
 fn a_full_log_is_trimmed_a_chunk_at_a_time() {
-    for kib in [256, 300, 1_000] {
+    for kib in [512, 600, 1_000] {
         let mut pair = Pair::new(u64::MAX, kib * 1024, 1_000_000);
         let mut trims = 0;
         while pair.log.next() < 30_000 {

@@ -503,19 +503,19 @@ pub(crate) fn clean(mut chunk: Arc<Chunk>) -> Option<Arc<Chunk>> {
 
 /// Chunks of a small log are small, so that what a chunk holds beyond the capacity is, too; and so small
 /// that each may be trimmed at once (a fifth off a put), unless that makes them so small that opening one
-/// costs more.
+/// costs more, or that what large records leave free at their ends does.
 fn chunk_bytes_max(capacity: Capacity) -> usize {
     let part = |parts| usize::try_from(capacity.bytes / parts).unwrap_or(usize::MAX);
     let bytes = match part(TRIMMED_PART) {
-        trimmed_at_once if trimmed_at_once >= 2 * CHUNK_BYTES_MIN => trimmed_at_once,
+        trimmed_at_once if trimmed_at_once >= 4 * CHUNK_BYTES_MIN => trimmed_at_once,
         _ => part(8),
     };
     (bytes / CHUNK_BYTES_MIN * CHUNK_BYTES_MIN).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
 }
 
 /// Data that one chunk keeps out of line, at most (and one record): what is trimmed is dropped a
-/// chunk at a time. A 128th of the capacity, so that with the frames it stays below the 64th that
-/// may be trimmed at once.
+/// chunk at a time. A 128th of the capacity, so that with the frames, of which few are needed for it, it stays
+/// below the 64th that may be trimmed at once.
 fn out_of_line_budget(capacity: Capacity) -> u64 {
     (capacity.bytes / 128).clamp(32 * 1024, 4 * 1024 * 1024)
 }

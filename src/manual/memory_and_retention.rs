@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A shard without records has no chunk. The first one is small (2 KiB), those after it double, up to
-//! 64 KiB, or to an eighth of a small capacity. A record's key and its data of up to
+//! 64 KiB, or to a 64th of a capacity below 4 MiB, an eighth of one below 512 KiB. A record's key and its data of up to
 //! 512 bytes are copied into the open chunk, and so is data that did not come as [`bytes::Bytes`] as long as it
 //! has, with its key, 2,040 bytes. Larger data stays where it is and the chunk keeps a
 //! handle, if the data came as `Bytes` or in a form that turns into them (`Vec<u8>`,
@@ -55,10 +55,10 @@
 //! Beyond the capacity a shard has at most
 //!
 //! - 192 KiB: the trimmed part of the oldest chunk, the free part of the newest, and the spare. Of a
-//!   capacity below 4 MiB it is three 64ths, of one below 256 KiB three eighths, but 6 KiB at least;
+//!   capacity below 4 MiB it is three 64ths, of one below 512 KiB three eighths, but 6 KiB at least;
 //! - data that was not copied, is trimmed and not dropped yet: a 128th of the capacity, but 32 KiB
 //!   at least and 4 MiB at most, and one record. Such data is dropped a chunk at a time;
-//! - its own books: some hundred bytes for each chunk, and what `bytes` allocates to share a handle.
+//! - its own books: some 400 bytes for each chunk, and what `bytes` allocates to share a handle.
 //!
 //! Capacity is a shard's, not the stream's, and a shard that was split keeps its records until they
 //! expire. So count with all shards that [`Stream::shards`](crate::Stream::shards) lists.
@@ -67,8 +67,9 @@
 //!
 //! **Capacity**, with the put that goes over it. As few of the oldest records as needed go; where a
 //! chunk is small against the capacity (a 64th at most), the whole chunk goes, so that most puts
-//! have nothing to trim. Chunks are made so small from a capacity of 256 KiB on, unless data that is not
-//! copied belongs to them.
+//! have nothing to trim. Chunks are made so small from a capacity of 512 KiB on, unless data that is not
+//! copied belongs to them. What a full chunk leaves free counts as retained: of a capacity of 512 KiB a
+//! fifth at most, with records of about 1.6 KiB that are copied; of 4 MiB a fortieth.
 //!
 //! **Retention**: a record can be read as long as it is no older than
 //! [`Stream::retention`](crate::Stream::retention). What has expired is hidden from readers at

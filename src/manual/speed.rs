@@ -42,15 +42,15 @@
 //! - **Routing**: 6 ns for a key that is hashed already, 12 more for text that the thread has put
 //!   lately; for a new one an MD5, in three quarters of the time that the last row says of the `md-5` crate.
 //!
-//! The records that are retained here fit the second cache. Of 65,536, which do not (`--capacity 65536`), a put takes
-//! as long, and one in a batch half as long again. Of 2,048, in less than 256 KiB, which are trimmed record by record,
-//! a put takes a quarter more to twice as long.
+//! The records that one shard retains here fit the second cache. Of 65,536, which do not (`--capacity 65536`), a put
+//! takes as long, and one in a batch half as long again. Of 2,048, in less than 512 KiB, which are trimmed record by
+//! record, a put takes a quarter more to twice as long.
 //!
 //! # Where a peer is ahead, and what for
 //!
 //! All workloads of one run, on both cores of the same machine, the same day; cost of one record in nanoseconds. A
 //! target is what this project would like to take, as a share of that peer's time; the command prints all 41, of which
-//! 26 were met in each of three runs. These were not; the last column is what brooklet cannot be without, each measured
+//! 26 were met in each of three runs, 25 of them the same. These were not in one run or all; the last column is what brooklet cannot be without, each measured
 //! by itself. Where that alone is about the target or more, the target asks for another promise, or another machine.
 //!
 //! | workload | brooklet | the peer | target | what a record costs here in any case |
@@ -113,8 +113,8 @@
 //!
 //! # Other things that were tried
 //!
-//! - **When to read the clock.** Right before the lock is taken a put took 26 ns, before its shard was looked up 29,
-//!   under the lock 39: to read the counter, and to take a lock, each wait for what is under way.
+//! - **When to read the clock.** Before the shard is looked up, a tenth more than right before the lock is taken; under
+//!   the lock, half as much again: to read the counter, and to take a lock, each wait for what is under way.
 //! - **Fewer stores under the lock**, for the writer's place in one word: a tenth more, since the next put waits for that
 //!   word. All words of the writer on two lines instead of four: nothing, neither alone nor with two writers.
 //! - **Copying 100 bytes without a call**: half as much again for one in a batch.

@@ -1,8 +1,8 @@
 //! The method: contenders take turns within one run, in many short rounds, and are compared round
 //! by round, so that whatever else the machine does hits all of them alike.
 //!
-//! Where memory is written that was written before, a turn begins with as much as fills it, which is not
-//! timed: so nobody pays for what those before had in the cache.
+//! Where memory is written that was written before, a turn begins with about as much as fills it, which is
+//! not timed: so nobody pays for what those before had in the cache.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;

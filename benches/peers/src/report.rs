@@ -95,6 +95,7 @@ pub fn json_lines(machine: &Machine, options: &Options, all: &[Results]) -> Stri
         "rounds": options.rounds,
         "quick": options.quick,
         "pinned": options.pin,
+        "capacity": options.capacity,
         "data": format!("{:?}", options.kind).to_lowercase(),
     });
     let mut text = format!("{head}\n");

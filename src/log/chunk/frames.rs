@@ -132,7 +132,11 @@ impl<'a> Frames<'a> {
     pub(super) fn new(chunk: &'a Chunk, units: &'a [u64], at: Extent) -> Self {
         // Of an open chunk that would be lines that are about to be written: taken away from the writer, who has to
         // fetch them back (a tenth of a put with a reader at the tip).
-        let ahead = if chunk.is_full() { READ_AHEAD_UNITS } else { 0 };
+        let ahead = if chunk.seems_sealed() {
+            READ_AHEAD_UNITS
+        } else {
+            0
+        };
         Self {
             chunk,
             units,

@@ -323,7 +323,7 @@ impl Chunk {
 
     /// Whether it is no longer open, as far as is known: a hint. A model is spared the look.
     #[inline]
-    fn is_full(&self) -> bool {
+    fn seems_sealed(&self) -> bool {
         !MODELLED && self.sealed_extent.load(Ordering::Relaxed) != 0
     }
 

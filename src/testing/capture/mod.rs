@@ -26,8 +26,8 @@
 //!
 //! 1. **Records of a shard, and of a partition key, stand in their order.** Each shard is read by an
 //!    iterator of its own; children are begun once the parents' reshard was written.
-//! 2. **Reshards stand in their order**, which that of the shards' numbers is, also if they happen while a
-//!    capture is written: once one is seen, all shards are looked at again before it is written.
+//! 2. **Reshards stand in the order in which they happened**, that of the numbers of their children, also if they
+//!    happen while a capture is written: once one is seen, closed shards are looked at again before it is written.
 //! 3. **Nothing is left out in silence.** What was trimmed is a line, what was cut off is an error.
 //! 4. **A replay of the same speed is the same stream**, to the byte: shards, arrival times and, if
 //!    the capture begins with the stream, sequence numbers. `tests/capture.rs` captures the replay
@@ -129,8 +129,8 @@ struct Source {
     missed: u64,
     ended: bool,
     children: Vec<ChildShard>,
-    /// How many looks at all shards had begun when it was found to have ended.
-    ended_in_look: u64,
+    /// The look at all shards in which it was pulled from last, before it was known to have ended.
+    pulled_in_look: u64,
     /// All its records were written, and it was closed.
     is_done: bool,
 }
@@ -291,7 +291,7 @@ impl<W: Write> Capture<W> {
     /// Writes what came up to a time.
     fn write_until(&mut self, until: Timestamp) -> Result<(), CaptureError> {
         self.next.clear();
-        self.look_at_rest()?;
+        self.look_at_rest(|_| true)?;
         while let Some(Reverse(head)) = self.next.pop() {
             if head.at > until {
                 break;
@@ -300,9 +300,10 @@ impl<W: Write> Capture<W> {
                 self.write_record(head.shard_id)?;
                 self.look_at(head.shard_id)?;
             } else if self.is_seen_in_this_look(head.shard_id) {
-                // Shards that were looked at before it was seen may have been resharded before it was.
+                // Shards that were looked at before it was seen may have been resharded before it was. The others
+                // are left alone: with limits, each look counts.
                 self.next.push(Reverse(head));
-                self.look_at_rest()?;
+                self.look_at_rest(Shard::is_closed)?;
             } else {
                 self.end_shard(head)?;
             }
@@ -313,16 +314,18 @@ impl<W: Write> Capture<W> {
     /// Whether a shard was found to have ended since the last look at all began.
     fn is_seen_in_this_look(&self, shard_id: ShardId) -> bool {
         let source = self.sources.get(&shard_id);
-        source.is_some_and(|source| source.ended_in_look == self.looks)
+        source.is_some_and(|source| source.pulled_in_look == self.looks)
     }
 
-    /// Looks at all shards of which nothing is among what is next.
-    fn look_at_rest(&mut self) -> Result<(), CaptureError> {
+    /// Looks at those shards of which nothing is among what is next, of all for which that is said.
+    fn look_at_rest(&mut self, is_asked: impl Fn(&Shard) -> bool) -> Result<(), CaptureError> {
         self.looks += 1;
         let known: HashSet<_> = self.next.iter().map(|head| head.0.shard_id).collect();
-        let all: Vec<_> = self.sources.keys().copied().collect();
-        for shard_id in all.iter().filter(|shard_id| !known.contains(shard_id)) {
-            self.look_at(*shard_id)?;
+        let sources = self.sources.iter();
+        let rest = sources.filter(|(id, source)| !known.contains(id) && is_asked(&source.shard));
+        let rest: Vec<_> = rest.map(|(id, _)| *id).collect();
+        for shard_id in rest {
+            self.look_at(shard_id)?;
         }
         Ok(())
     }
@@ -332,11 +335,10 @@ impl<W: Write> Capture<W> {
         let Some(source) = self.sources.get_mut(&shard_id) else {
             return Ok(());
         };
-        let had_ended = source.ended;
-        source.pull()?;
-        if !had_ended {
-            source.ended_in_look = self.looks;
+        if !source.ended {
+            source.pulled_in_look = self.looks;
         }
+        source.pull()?;
         if source.missed > 0 {
             write_missed(&mut self.line, shard_id, source.missed);
             self.output.write_all(&self.line)?;
@@ -445,7 +447,7 @@ impl Source {
             missed: 0,
             ended: false,
             children: Vec::new(),
-            ended_in_look: 0,
+            pulled_in_look: 0,
             is_done: false,
         })
     }
