@@ -1007,6 +1007,13 @@ fn a_usual_put_looks_at_the_clock_once_also_over_the_wire() {
     }
     let put = clock.looks(|| producer.put_records([("a", "a"); 2]).unwrap());
     assert_eq!((put, over_the_wire("PutRecords", &many)), (1, 1));
+    // What is not copied, and what has to be checked against limits.
+    let large = bytes::Bytes::from(vec![7; 1024]);
+    let put = clock.looks(|| producer.put_record("a", large).unwrap());
+    let limited = Stream::builder("limited").limits(brooklet::Limits::kinesis());
+    let limited = registry.create(limited).unwrap().producer();
+    let checked = clock.looks(|| limited.put_record("a", "a").unwrap());
+    assert_eq!((put, checked), (1, 1));
 }
 
 /// What the service keeps with a stream to put through does not keep the stream.
