@@ -735,6 +735,7 @@ impl Pattern {
 fn memory_is_bounded_whatever_readers_do(checks: &mut Checks) {
     assert_eq!(LONG_KEY.len(), 1_008);
     for capacity in [2 * MIB, 8 * MIB] {
+        let chunk = (capacity / 64).min(CHUNK);
         for pattern in PATTERNS {
             let before = live();
             let (mut worst, mut has_large, mut large_count) = (i64::MIN, false, 0);
@@ -751,7 +752,7 @@ fn memory_is_bounded_whatever_readers_do(checks: &mut Checks) {
                 // What `bytes` allocates to share large data once somebody has cloned it.
                 let counts = large_count.min(capacity / 513) * 40;
                 let used = live() - before;
-                let mut allowed = capacity + 3 * CHUNK + slack + counts + BOOKS;
+                let mut allowed = capacity + 3 * chunk + slack + counts + BOOKS;
                 if used > allowed {
                     allowed += readers.allowed(slack);
                 }
