@@ -5,7 +5,8 @@ use std::{ptr, slice};
 
 use bytes::Bytes;
 
-use crate::log::chunk::{Chunk, Extent, Header, UNIT_BYTES, handle_in, prefetch};
+use crate::log::chunk::header::Header;
+use crate::log::chunk::{Chunk, Extent, UNIT_BYTES, handle_in, prefetch};
 use crate::record::{Origin, RecordView};
 use crate::sync::Arc;
 

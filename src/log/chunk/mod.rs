@@ -45,10 +45,16 @@ use crate::call_out::CallOuts;
 use crate::data::{COPIED_BODY_BYTES_MAX, Handle, INLINE_BYTES_MAX, Payload};
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Cells, MODELLED, Ordering, OwnLine, Unit};
 
+mod extent;
 mod frames;
+mod header;
 mod owned_key;
 
+use header::Header;
+
+pub(crate) use extent::Extent;
 pub(crate) use frames::{Frame, Frames, Memory};
+pub(crate) use header::{OVERHEAD_BYTES_MAX, charge, charge_of, data_bytes_max};
 pub(crate) use owned_key::OwnedKey;
 
 const UNIT_BYTES: usize = 8;
@@ -58,9 +64,6 @@ const _: () =
 
 /// The longest key: so many characters as it may have, of four bytes each.
 const KEY_BYTES_MAX: usize = 1024;
-
-/// What a record takes beyond its key and data, at most: header, number of the slot, slot, padding.
-pub(crate) const OVERHEAD_BYTES_MAX: u64 = ((1 + 1 + SLOT_UNITS + 1) * UNIT_BYTES) as u64;
 
 /// How far ahead of the frames that are written memory is fetched. The processor's own prefetch begins anew
 /// with each page: this takes a sixth off a batch of puts, of 1 KiB each a quarter if no cache has the memory.
@@ -78,180 +81,6 @@ const _: () = assert!(
         || (UNIT_BYTES + COPIED_BODY_BYTES_MAX <= CHUNK_BYTES_MIN
             && KEY_BYTES_MAX + INLINE_BYTES_MAX <= COPIED_BODY_BYTES_MAX)
 );
-
-/// How far into a chunk: frames, units of memory, and bytes of keys and data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Extent {
-    pub(crate) frames: u32,
-    units: u32,
-    pub(crate) bytes: u64,
-}
-
-impl Extent {
-    const FRAME_BITS: u32 = 13;
-    const UNIT_BITS: u32 = 14;
-    pub(crate) const START: Self = Self {
-        frames: 0,
-        units: 0,
-        bytes: 0,
-    };
-
-    #[inline]
-    pub(super) const fn pack(self) -> u64 {
-        self.bytes << (Self::FRAME_BITS + Self::UNIT_BITS)
-            | (self.units as u64) << Self::FRAME_BITS
-            | self.frames as u64
-    }
-
-    #[inline]
-    pub(super) const fn unpack(word: u64) -> Self {
-        Self {
-            frames: (word & ((1 << Self::FRAME_BITS) - 1)) as u32,
-            units: (word >> Self::FRAME_BITS & ((1 << Self::UNIT_BITS) - 1)) as u32,
-            bytes: word >> (Self::FRAME_BITS + Self::UNIT_BITS),
-        }
-    }
-
-    #[inline]
-    fn past(self, header: Header) -> Self {
-        self.plus(1, header.units() as usize, header.user_bytes())
-    }
-
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "frames and units of a chunk of 64 KiB"
-    )]
-    const fn plus(self, frames: usize, units: usize, bytes: u64) -> Self {
-        Self {
-            frames: self.frames + frames as u32,
-            units: self.units + units as u32,
-            bytes: self.bytes + bytes,
-        }
-    }
-}
-
-/// The first word of a frame.
-#[derive(Clone, Copy, Debug)]
-struct Header(u64);
-
-impl Header {
-    const ARRIVAL_SHIFT: u32 = 36;
-    const OUT_OF_LINE: u64 = 1 << 35;
-    const KEY_SHIFT: u32 = 24;
-    const KEY_MASK: u64 = (1 << 11) - 1;
-    const DATA_MASK: u64 = (1 << 24) - 1;
-    const ARRIVAL_DELTA_MAX: u64 = (1 << 28) - 1;
-
-    #[inline]
-    fn new(arrival_delta: u64, key_bytes: usize, payload: &Payload<'_, '_>) -> Self {
-        Self::of(arrival_delta, key_bytes, payload.len(), payload.is_handle())
-    }
-
-    #[inline]
-    fn of(arrival_delta: u64, key_bytes: usize, data_bytes: usize, is_handle: bool) -> Self {
-        let out_of_line = if is_handle { Self::OUT_OF_LINE } else { 0 };
-        Self(
-            arrival_delta << Self::ARRIVAL_SHIFT
-                | out_of_line
-                | (key_bytes as u64) << Self::KEY_SHIFT
-                | data_bytes as u64,
-        )
-    }
-
-    #[inline]
-    const fn is_out_of_line(self) -> bool {
-        self.0 & Self::OUT_OF_LINE != 0
-    }
-
-    #[inline]
-    const fn key_bytes(self) -> usize {
-        (self.0 >> Self::KEY_SHIFT & Self::KEY_MASK) as usize
-    }
-
-    #[inline]
-    const fn data_bytes(self) -> usize {
-        (self.0 & Self::DATA_MASK) as usize
-    }
-
-    #[inline]
-    const fn arrival_delta(self) -> u64 {
-        self.0 >> Self::ARRIVAL_SHIFT
-    }
-
-    /// Bytes that the user put: key and data.
-    #[inline]
-    const fn user_bytes(self) -> u64 {
-        (self.key_bytes() + self.data_bytes()) as u64
-    }
-
-    /// Bytes of the frame behind the header: the key, and the data or the number of its slot.
-    #[inline]
-    const fn body_bytes(self) -> usize {
-        if self.is_out_of_line() {
-            UNIT_BYTES + self.key_bytes()
-        } else {
-            self.key_bytes() + self.data_bytes()
-        }
-    }
-
-    /// Length of the whole frame.
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a frame fits a chunk of 64 KiB"
-    )]
-    const fn units(self) -> u32 {
-        1 + self.body_bytes().div_ceil(UNIT_BYTES) as u32
-    }
-
-    /// Memory that the record takes: its frame, and its data and its slot where it is out of line.
-    #[inline]
-    const fn charge(self) -> u64 {
-        let slot = if self.is_out_of_line() {
-            planted!(SLOT_UNITS * UNIT_BYTES, "slot_not_charged": 0)
-        } else {
-            0
-        };
-        (self.units() as usize * UNIT_BYTES + slot) as u64 + self.outside_bytes()
-    }
-
-    /// Data that lies outside the chunk.
-    #[inline]
-    const fn outside_bytes(self) -> u64 {
-        if self.is_out_of_line() {
-            self.data_bytes() as u64
-        } else {
-            0
-        }
-    }
-}
-
-/// Memory that a record takes, at most: what capacity in bytes counts.
-#[inline]
-pub(crate) fn charge(key_bytes: usize, data_bytes: usize) -> u64 {
-    Header::of(0, key_bytes, data_bytes, data_bytes > INLINE_BYTES_MAX).charge()
-}
-
-/// Memory that a record takes which is stored like this.
-#[inline]
-pub(crate) fn charge_of(key_bytes: usize, payload: &Payload<'_, '_>) -> u64 {
-    Header::new(0, key_bytes, payload).charge()
-}
-
-/// The most data that a record with a key of so many bytes can have to take no more than `charge`.
-pub(crate) fn data_bytes_max(key_bytes: usize, charge_max: u64) -> u64 {
-    let least_outside = INLINE_BYTES_MAX + 1;
-    let beside = charge(key_bytes, least_outside) - least_outside as u64;
-    let outside = charge_max.saturating_sub(beside);
-    if outside >= least_outside as u64 {
-        return outside;
-    }
-    let unit = UNIT_BYTES as u64;
-    let body = charge_max.saturating_sub(unit) / unit * unit;
-    body.saturating_sub(key_bytes as u64)
-        .min(INLINE_BYTES_MAX as u64)
-}
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -698,34 +527,4 @@ unsafe fn copy(bytes: &[u8], to: *mut u8) {
 #[inline]
 const fn handle_in(slot: &[Unit]) -> *mut Bytes {
     UnsafeCell::raw_get(slot.as_ptr()).cast()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_most_data_takes_no_more_than_the_charge_and_one_byte_more_does() {
-        for key_bytes in [1, 7, 8, 9, 12, 256, 1024] {
-            for charge_max in (1100..1800).chain([4096, 1 << 20]) {
-                let data_bytes = data_bytes_max(key_bytes, charge_max);
-                let data_bytes = usize::try_from(data_bytes).unwrap();
-                assert!(data_bytes == 0 || charge(key_bytes, data_bytes) <= charge_max);
-                assert!(charge(key_bytes, data_bytes + 1) > charge_max);
-            }
-        }
-    }
-
-    #[test]
-    fn a_record_takes_at_most_the_overhead_beyond_its_key_and_data() {
-        for key_bytes in 1..=1024 {
-            for data_bytes in [0, 1, 7, 8, 511, 512, 513, 520, 1 << 20] {
-                let beyond = charge(key_bytes, data_bytes) - (key_bytes + data_bytes) as u64;
-                assert!(
-                    beyond <= OVERHEAD_BYTES_MAX,
-                    "{key_bytes} and {data_bytes}: {beyond}"
-                );
-            }
-        }
-    }
 }
